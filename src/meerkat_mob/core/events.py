@@ -1,0 +1,213 @@
+"""What an agent's run says about itself while it goes on (spec sessions 4.11).
+
+Events are for watching and are not stored; facts live in the transcript and the receipts. The
+union is closed: a new event breaks every ``match`` over it, which is the point.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.core.content import Content
+from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.messages import StopReason
+from meerkat_mob.core.usage import Usage
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The end of a run. ``usage`` is cumulative for the session; ``turns`` are model calls."""
+
+    text: str
+    session_id: str
+    usage: Usage = Usage()
+    turns: int = 0
+    tool_calls: int = 0
+    structured_output: Json | UnsetType = UNSET
+    schema_warnings: tuple[str, ...] | UnsetType = UNSET
+
+
+class RunStarted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="run_started"
+):
+    """A run began; ``prompt`` is absent when it continues what was pending."""
+
+    session_id: str
+    prompt: Content | UnsetType = UNSET
+
+
+class RunCompleted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="run_completed"
+):
+    """A run ended with a result."""
+
+    session_id: str
+    result: str
+    usage: Usage
+
+
+class RunFailed(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="run_failed"
+):
+    """A run ended without one; ``code`` is the error's stable code."""
+
+    session_id: str
+    error: str
+    code: str
+
+
+class TurnStarted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="turn_started"
+):
+    """A model call begins; numbers start at 0 in each run."""
+
+    turn_number: int
+
+
+class TextDelta(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="text_delta"
+):
+    """Some more text."""
+
+    delta: str
+
+
+class TextComplete(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="text_complete"
+):
+    """All the text of one turn."""
+
+    content: str
+
+
+class ReasoningDelta(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="reasoning_delta"
+):
+    """Some more reasoning."""
+
+    delta: str
+
+
+class ReasoningComplete(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="reasoning_complete"
+):
+    """One whole piece of reasoning."""
+
+    content: str
+
+
+class ToolCallRequested(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="tool_call_requested"
+):
+    """The model asks for a tool."""
+
+    id: str
+    name: str
+    args: msgspec.Raw
+
+
+class ToolExecutionStarted(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="tool_execution_started",
+):
+    """The tool begins to run."""
+
+    id: str
+    name: str
+
+
+class ToolExecutionCompleted(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="tool_execution_completed",
+):
+    """The tool is done, well or not."""
+
+    id: str
+    name: str
+    result: str
+    is_error: bool
+    duration_ms: int
+    has_images: bool = False
+
+
+class ToolResultReceived(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="tool_result_received",
+):
+    """Its result will be shown to the model."""
+
+    id: str
+    name: str
+    is_error: bool
+
+
+class TurnCompleted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="turn_completed"
+):
+    """The last model call of a run is over; turns with tools do not send it."""
+
+    stop_reason: StopReason
+    usage: Usage
+
+
+class Retrying(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="retrying"
+):
+    """The model call failed and is made again after ``delay_ms``; drop its partial text."""
+
+    attempt: int
+    max_attempts: int
+    error: str
+    delay_ms: int
+
+
+class StreamTruncated(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="stream_truncated"
+):
+    """The watcher missed something here; ``reason`` says what."""
+
+    reason: str
+
+
+AgentEvent: TypeAlias = (
+    RunStarted
+    | RunCompleted
+    | RunFailed
+    | TurnStarted
+    | TextDelta
+    | TextComplete
+    | ReasoningDelta
+    | ReasoningComplete
+    | ToolCallRequested
+    | ToolExecutionStarted
+    | ToolExecutionCompleted
+    | ToolResultReceived
+    | TurnCompleted
+    | Retrying
+    | StreamTruncated
+)
+
+
+class EventEnvelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An event with its place: ``seq`` grows by one per session, over all its runs (EVN-1)."""
+
+    event_id: str
+    source_id: str
+    seq: int
+    timestamp_ms: int
+    payload: AgentEvent
+    mob_id: str | UnsetType = UNSET

@@ -1,0 +1,50 @@
+"""Names and minted ids.
+
+Minted ids are UUIDv7 as text, so they sort by time. The clock and the entropy are arguments:
+with fixed ones, two runs mint the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NewType, TypeAlias
+
+SessionId = NewType("SessionId", str)
+RunId = NewType("RunId", str)
+InputId = NewType("InputId", str)
+MobId = NewType("MobId", str)
+MemberId = NewType("MemberId", str)
+TaskId = NewType("TaskId", str)
+
+Clock: TypeAlias = Callable[[], int]
+"""Milliseconds since 1970, UTC."""
+
+
+def uuid7_text(ms: int, rand: int) -> str:
+    """RFC 9562 version 7 from a 48-bit millisecond count and 74 random bits."""
+    value = (ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (rand >> 62 & 0xFFF) << 64
+    value |= 0b10 << 62 | rand & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class Ids:
+    """A source of UUIDv7 texts that strictly grow, also within one millisecond."""
+
+    def __init__(self, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+        self._clock, self._entropy = clock, entropy
+        self._ms, self._rand = -1, 0
+
+    def __call__(self) -> str:
+        """The next id; later than every one before it, even when the clock goes back."""
+        ms = self._clock()
+        if ms > self._ms:
+            self._ms, self._rand = ms, int.from_bytes(self._entropy(9), "big")
+        else:
+            self._rand += 1
+        return uuid7_text(self._ms, self._rand)
+
+
+def comms_name(mob: str, profile: str, member: str) -> str:
+    """The public address of a member: ``mob/profile/member`` (spec mob 1.1)."""
+    return f"{mob}/{profile}/{member}"

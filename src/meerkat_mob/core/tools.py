@@ -1,0 +1,81 @@
+"""Tools: what the model sees of one, and what its call becomes.
+
+A tool's failure is a result with ``is_error`` and a JSON body ``{"error": code, "message": …}``;
+it never raises into the run (spec sessions 4.4, step 19).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.core.content import Content
+from meerkat_mob.core.jsonvalue import Json
+
+ToolErrorCode: TypeAlias = Literal[
+    "tool_not_found",
+    "tool_unavailable",
+    "invalid_arguments",
+    "execution_failed",
+    "timeout",
+    "access_denied",
+    "tool_error",
+    "callback_pending",
+    "cancelled",
+    "outcome_unknown",
+]
+
+
+class ToolProvenance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a tool comes from."""
+
+    kind: str
+    source_id: str
+
+
+class ToolDef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A tool as the model sees it; ``input_schema`` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Json]
+    provenance: ToolProvenance | UnsetType = UNSET
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One call to be dispatched; ``args`` are normalised JSON bytes."""
+
+    id: str
+    name: str
+    args: msgspec.Raw
+
+
+class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a tool gave back."""
+
+    content: Content
+    is_error: bool = False
+
+
+Execute: TypeAlias = Callable[[ToolCall], Awaitable[ToolOutcome]]
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that can be called: its definition and the coroutine function behind it."""
+
+    definition: ToolDef
+    execute: Execute
+
+
+def tool_error(code: ToolErrorCode, message: str, **more: Json) -> ToolOutcome:
+    """The one form in which a failed call reaches the model."""
+    body: dict[str, Json] = {"error": code, "message": message, **more}
+    return ToolOutcome(content=msgspec.json.encode(body).decode(), is_error=True)
+
+
+def tool_value(value: Json) -> ToolOutcome:
+    """A JSON value as a result."""
+    return ToolOutcome(content=msgspec.json.encode(value).decode())
