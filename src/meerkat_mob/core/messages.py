@@ -252,7 +252,7 @@ _NOTICE_CLASS: Final[dict[NoticeKind, RenderClass]] = {
 }
 
 _PREFIXES: Final = sorted(NOTICE_PREFIX.items(), key=lambda item: -len(item[1]))
-"""The longest first: each shorter one begins some longer one."""
+"""The longest first: the shortest begins all the others."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)
@@ -297,7 +297,7 @@ def _modern(message: Message) -> Message:
     if message.render_metadata is UNSET:
         return message
     for kind, prefix in _PREFIXES:
-        if message.content == prefix or message.content.startswith(prefix + " "):
+        if message.content.startswith(prefix + " "):
             if message.render_metadata.render_class != _NOTICE_CLASS[kind]:
                 return message
             return SystemNotice(kind=kind, body=message.content[len(prefix) + 1 :])
