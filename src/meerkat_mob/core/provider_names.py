@@ -1,0 +1,24 @@
+"""Which provider a model belongs to, told from its name alone (spec sessions 1.3).
+
+Aliases of self-hosted models are not names: they come from the model catalogue, which is asked
+first.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+Provider: TypeAlias = Literal["anthropic", "openai", "gemini", "self_hosted", "other"]
+
+_PREFIXES: Final[tuple[tuple[str, Provider], ...]] = (
+    ("claude-", "anthropic"),
+    ("gpt-", "openai"),
+    ("chatgpt-", "openai"),
+    ("gemini-", "gemini"),
+)
+
+
+def infer_provider(model: str) -> Provider:
+    """The provider whose prefix the name has, in any case; ``other`` when it is unknown."""
+    name = model.lower()
+    return next((provider for prefix, provider in _PREFIXES if name.startswith(prefix)), "other")
