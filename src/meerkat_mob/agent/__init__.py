@@ -1,0 +1,8 @@
+"""One run of the loop, and how an agent is made."""
+
+from meerkat_mob.agent.build import AgentBuilder, ClientFor
+from meerkat_mob.agent.loop import Agent, AgentSpec
+from meerkat_mob.agent.retry import RetryPolicy
+from meerkat_mob.agent.tools import ToolSet
+
+__all__ = ("Agent", "AgentBuilder", "AgentSpec", "ClientFor", "RetryPolicy", "ToolSet")

@@ -1,0 +1,55 @@
+"""A create request becomes an agent. Nothing is started here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import UNSET
+
+from meerkat_mob.agent.loop import Agent, AgentSpec, Emit
+from meerkat_mob.agent.tools import ToolSet
+from meerkat_mob.core.ids import Clock
+from meerkat_mob.core.requests import CreateSessionRequest
+from meerkat_mob.core.transcript import Transcript
+from meerkat_mob.llm.client import LlmClient
+
+ClientFor = Callable[[str], LlmClient]
+"""Which client answers for a model's name. Raises ``LlmFailed`` when none can."""
+
+
+class AgentBuilder:
+    """Builds agents over the clients it was given."""
+
+    def __init__(self, *, client_for: ClientFor, clock: Clock) -> None:
+        self._client_for, self._clock = client_for, clock
+
+    def __call__(
+        self,
+        request: CreateSessionRequest,
+        *,
+        session_id: str,
+        transcript: Transcript,
+        emit: Emit,
+    ) -> Agent:
+        """The agent of a session.
+
+        Raises ``LlmFailed`` (no client for the model) and ``InvalidParams`` (two tools of one
+        name), before anything exists.
+        """
+        options = request.build
+        spec = AgentSpec(
+            session_id=session_id,
+            model=request.model,
+            max_tokens=request.max_tokens,
+            max_turns=options.max_turns,
+            provider_params={} if options.provider_params is UNSET else options.provider_params,
+            speaker=options.comms_name or "",
+        )
+        return Agent(
+            spec,
+            client=self._client_for(request.model),
+            tools=ToolSet(options.external_tools),
+            transcript=transcript,
+            emit=emit,
+            clock=self._clock,
+        )

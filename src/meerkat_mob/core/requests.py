@@ -1,0 +1,80 @@
+"""What a session is asked to do: create requests and turn requests (spec sessions 2.2).
+
+Two rooms that may not know each other share these: the sessions admit them, the agent builder
+reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.core.content import Content, TextBlock
+from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.messages import RenderMetadata, UserMessage
+from meerkat_mob.core.metadata import PeerMeta
+from meerkat_mob.core.tools import Tool
+
+ExecutionKind: TypeAlias = Literal["content_turn", "resume_pending"]
+
+
+class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the session's agent is built, beside its model.
+
+    ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
+    the caller provides; ``provider_params`` go into each model request as they are (RFC 7396).
+    """
+
+    session_id: str | UnsetType = UNSET
+    comms_name: str | None = None
+    peer_meta: PeerMeta | UnsetType = UNSET
+    realm_id: str | UnsetType = UNSET
+    keep_alive: bool = False
+    provider_params: Mapping[str, Json] | UnsetType = UNSET
+    external_tools: tuple[Tool, ...] = ()
+    max_turns: int = 100
+
+
+class CreateSessionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A new session, and its first turn unless ``initial_turn`` is defer.
+
+    A deferred prompt is dropped, or kept for the first turn with policy ``stage`` (DEF-1).
+    """
+
+    model: str
+    prompt: Content = ""
+    render_metadata: RenderMetadata | UnsetType = UNSET
+    system_prompt: str | None = None
+    max_tokens: int = 4096
+    initial_turn: Literal["run_immediately", "defer"] = "run_immediately"
+    deferred_prompt_policy: Literal["discard", "stage"] = "discard"
+    build: SessionBuildOptions = SessionBuildOptions()
+    labels: Mapping[str, str] = {}
+
+
+class StartTurnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One run on an existing session.
+
+    ``preface`` holds messages that precede the prompt in the same run, each its own message of
+    the transcript. ``system_prompt`` is taken only by the first turn of a deferred session.
+    """
+
+    prompt: Content = ""
+    preface: tuple[UserMessage, ...] = ()
+    system_prompt: str | None = None
+    render_metadata: RenderMetadata | UnsetType = UNSET
+    additional_instructions: tuple[str, ...] = ()
+    execution_kind: ExecutionKind | UnsetType = UNSET
+
+
+def with_instructions(prompt: Content, instructions: tuple[str, ...]) -> Content:
+    """The prompt behind its notices: paragraphs of a text, a leading block of a multimodal one."""
+    if not instructions:
+        return prompt
+    notices = "\n\n".join(f"[SYSTEM NOTICE: {text}]" for text in instructions)
+    if isinstance(prompt, str):
+        return f"{notices}\n\n{prompt}" if prompt else notices
+    return (TextBlock(text=notices), *prompt)

@@ -1,0 +1,65 @@
+"""Tools from a typed function: the schema, the decoding and the faults come from one struct."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+import msgspec
+
+from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, ToolProvenance, tool_value
+from meerkat_mob.errors import InvalidParams
+
+ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
+
+
+def typed_tool(
+    name: str,
+    description: str,
+    args: type[ArgsT],
+    run: Callable[[ArgsT], Awaitable[Json]],
+    *,
+    provenance: ToolProvenance | None = None,
+) -> Tool:
+    """A tool whose arguments are the struct ``args`` and whose result is JSON.
+
+    ``args`` forbids unknown fields; a call that does not fit raises ``InvalidParams`` naming the
+    place, which the tool set turns into an ``invalid_arguments`` result.
+    """
+
+    async def execute(call: ToolCall) -> ToolOutcome:
+        try:
+            given = msgspec.json.decode(call.args, type=args)
+        except msgspec.ValidationError as fault:
+            raise InvalidParams(
+                what=str(fault), path=name, hint=f"it takes: {', '.join(args.__struct_fields__)}"
+            ) from None
+        return tool_value(await run(given))
+
+    definition = ToolDef(
+        name=name,
+        description=description,
+        input_schema=schema_of(args),
+        provenance=msgspec.UNSET if provenance is None else provenance,
+    )
+    return Tool(definition=definition, execute=execute)
+
+
+def schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:
+    """The JSON Schema of a struct, without references: models and servers cope best with that."""
+    schemas, components = msgspec.json.schema_components((args,), ref_template="{name}")
+    inlined = _inline(cast("Json", schemas[0]), cast("dict[str, Json]", components))
+    schema = cast("dict[str, Json]", inlined)
+    schema.pop("title", None)
+    return schema
+
+
+def _inline(node: Json, components: dict[str, Json]) -> Json:
+    if isinstance(node, dict):
+        if isinstance(name := node.get("$ref"), str):
+            return _inline(components[name], components)
+        return {k: _inline(v, components) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_inline(v, components) for v in node]
+    return node

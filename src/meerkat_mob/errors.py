@@ -1,0 +1,542 @@
+"""Everything we raise, in one tree.
+
+Each class has a stable ``code`` that programs may match on; the text is for people and ends
+with what to do next. Facts go in by keyword and stay readable as attributes. What is a fact of
+the domain (a tool failed, a member's turn was denied) is an event or a result, never one of these.
+
+MeerkatError                       catch this to catch us
+├── InvalidParams                  a call was given something it does not take
+├── DefinitionInvalid              a team file has errors; carries every diagnostic
+├── DefinitionUnreadable           a team file or pack could not be read at all
+├── CapabilityUnavailable          this interpreter or version cannot do what was asked
+├── StoreError                     facts could not be kept
+│   ├── StaleRevision              somebody appended first
+│   └── DuplicateKey               a unique key is already taken
+├── SessionError                   about one session
+│   ├── SessionNotFound
+│   ├── SessionBusy                a run is already admitted
+│   ├── SessionNotRunning          nothing to interrupt
+│   ├── PersistenceDisabled        asked an ephemeral service for what only a durable one has
+│   ├── CompactionDisabled
+│   ├── SessionUnsupported         an option outside its window
+│   └── SystemContextConflict      an idempotency key was used for another text
+├── AgentError                     a run ended without a result
+│   ├── RunCancelled
+│   ├── NoPendingBoundary          nothing to continue from
+│   └── LlmFailed                  the model or its server failed
+│       ├── LlmKeyMissing
+│       ├── LlmUnreachable
+│       └── ScriptError            a scripted model has no line for this
+├── RuntimeFault                   about one session's inbox
+│   ├── RuntimeNotReady            the runtime takes no input in this state
+│   ├── InboxFull                  the bound of an inbox is reached
+│   └── InputEnded                 an accepted input ended without an answer
+├── CommsError                     a message to a peer could not be sent
+│   └── PeerNotFound
+├── ClockStuck                     a test's virtual clock cannot go on
+└── MobError                       about a mob or one of its members
+    ├── ProfileNotFound
+    ├── MemberNotFound
+    ├── MemberExists
+    ├── MobExists
+    ├── MobNotFound
+    ├── NotExternallyAddressable
+    ├── InvalidTransition          the mob's state forbids the command
+    ├── WiringRefused
+    ├── SkillMissing               a member's skill file is not there
+    ├── TaskRefused                the task board's rules forbid the change
+    ├── NoAnswer                   ``ask`` found no text to return
+    └── WaitTimedOut               a wait ended by its time limit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+
+class Finding(Protocol):
+    """What a diagnostic shows of itself here (the struct lives with the definition)."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def location(self) -> str | None: ...
+
+
+class MeerkatError(Exception):
+    """The root of the tree. Catch it to catch everything raised by design."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    session_id: str | None = None
+    """The session it happened in, where one is known."""
+
+    def facts(self) -> Mapping[str, object]:
+        """The keyword facts of this error, for logs and wires."""
+        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
+
+class InvalidParams(MeerkatError):
+    """A call was given something it does not take; ``path`` is the place of the fault."""
+
+    code = "INVALID_PARAMS"
+
+    def __init__(self, *, what: str, path: str = "", hint: str = "") -> None:
+        place = f"{path}: " if path else ""
+        super().__init__(f"{place}{what}" + (f"; {hint}" if hint else ""))
+        self.what, self.path, self.hint = what, path, hint
+
+
+class DefinitionInvalid(MeerkatError):
+    """A definition has at least one error. ``diagnostics`` holds every finding."""
+
+    code = "DEFINITION_INVALID"
+
+    def __init__(self, *, diagnostics: Sequence[Finding], source: str = "") -> None:
+        told = "; ".join(
+            f"{d.location}: {d.code}: {d.message}" if d.location else f"{d.code}: {d.message}"
+            for d in diagnostics
+        )
+        super().__init__(f"{source + ': ' if source else ''}{told}")
+        self.diagnostics, self.source = tuple(diagnostics), source
+
+
+class DefinitionUnreadable(MeerkatError):
+    """A definition or pack could not be read: absent, not a file, not UTF-8."""
+
+    code = "DEFINITION_UNREADABLE"
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(f"cannot read {path}: {why}; check the path")
+        self.path, self.why = path, why
+
+
+class CapabilityUnavailable(MeerkatError):
+    """What was asked for is not available here; names what is missing and the way out."""
+
+    code = "CAPABILITY_UNAVAILABLE"
+
+    def __init__(self, *, capability: str, why: str, instead: str = "") -> None:
+        super().__init__(f"{capability} is not available: {why}" + (f"; {instead}" if instead else ""))
+        self.capability, self.why, self.instead = capability, why, instead
+
+
+class StoreError(MeerkatError):
+    """The store could not keep or give back a fact."""
+
+    code = "SESSION_STORE_ERROR"
+
+
+class StaleRevision(StoreError):
+    """A commit was made against an old revision. Nothing was written."""
+
+    code = "STALE_REVISION"
+
+    def __init__(self, *, stream: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"{stream} is at revision {actual}, not {expected}: read what is new, then retry"
+        )
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class DuplicateKey(StoreError):
+    """A unique key is taken. Nothing was written; ``stream`` and ``seq`` name the holder."""
+
+    code = "DUPLICATE_KEY"
+
+    def __init__(self, *, key: str, stream: str, seq: int) -> None:
+        super().__init__(f"key {key!r} belongs to record {seq} of {stream}: use another key")
+        self.key, self.stream, self.seq = key, stream, seq
+
+
+class SessionError(MeerkatError):
+    """Something about one session; ``session_id`` says which."""
+
+    code = "SESSION_ERROR"
+
+    def __init__(self, message: str, *, session_id: str | None = None) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+
+
+class SessionNotFound(SessionError):
+    """No such session (it may have been ephemeral), or it is archived."""
+
+    code = "SESSION_NOT_FOUND"
+
+    def __init__(self, *, session_id: str) -> None:
+        super().__init__(
+            f"no session {session_id}: it never existed, was archived, or was only in memory",
+            session_id=session_id,
+        )
+
+
+class SessionBusy(SessionError):
+    """A run is admitted, running or completing. There is no implicit queue (SVC-2)."""
+
+    code = "SESSION_BUSY"
+
+    def __init__(self, *, session_id: str) -> None:
+        super().__init__(
+            f"session {session_id} already has a run: wait for its end, or interrupt it",
+            session_id=session_id,
+        )
+
+
+class SessionNotRunning(SessionError):
+    """Interrupt found no running turn (SVC-3)."""
+
+    code = "SESSION_NOT_RUNNING"
+
+    def __init__(self, *, session_id: str) -> None:
+        super().__init__(
+            f"session {session_id} has no run to interrupt: nothing needs doing",
+            session_id=session_id,
+        )
+
+
+class PersistenceDisabled(SessionError):
+    """The service keeps sessions in memory only."""
+
+    code = "SESSION_PERSISTENCE_DISABLED"
+
+    def __init__(self, *, what: str, session_id: str | None = None) -> None:
+        super().__init__(
+            f"{what} needs persistent sessions, and this service keeps them in memory only: "
+            "open the realm with a path",
+            session_id=session_id,
+        )
+
+
+class CompactionDisabled(SessionError):
+    """The service cannot compact a history."""
+
+    code = "SESSION_COMPACTION_DISABLED"
+
+    def __init__(self, *, session_id: str | None = None) -> None:
+        super().__init__(
+            "this service does not compact histories: start a new session instead",
+            session_id=session_id,
+        )
+
+
+class SessionUnsupported(SessionError):
+    """An optional operation, or an override outside its window."""
+
+    code = "SESSION_UNSUPPORTED"
+
+    def __init__(self, *, what: str, session_id: str | None = None) -> None:
+        super().__init__(what, session_id=session_id)
+        self.what = what
+
+
+class SystemContextConflict(SessionError):
+    """An append's idempotency key was used before, for another text or source (SES-20)."""
+
+    code = "SESSION_SYSTEM_CONTEXT_CONFLICT"
+
+    def __init__(self, *, key: str, session_id: str = "") -> None:
+        super().__init__(
+            f"the key {key!r} was used for another system context: choose a new key, "
+            "or send the first text again",
+            session_id=session_id,
+        )
+        self.key = key
+
+
+class AgentError(MeerkatError):
+    """A run ended without a result, or an agent could not be built."""
+
+    code = "AGENT_ERROR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class RunCancelled(AgentError):
+    """The run was interrupted. Its transcript was repaired and the session is usable."""
+
+    code = "REQUEST_CANCELLED"
+
+    def __init__(self, *, reason: str = "interrupted") -> None:
+        super().__init__(f"the run was cancelled ({reason}): the session takes the next one")
+        self.reason = reason
+
+
+class NoPendingBoundary(AgentError):
+    """Asked to continue, but the transcript waits for nothing (SES-2)."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing to continue from: give a prompt")
+
+
+class LlmFailed(AgentError):
+    """The model call failed.
+
+    ``reason`` is one of rate_limited, context_exceeded, auth_error, invalid_model,
+    provider_error, network_timeout, call_timeout (RTY-2); ``retryable`` follows CLI-3;
+    ``retry_after_ms`` is the server's hint, None when it gave none.
+    """
+
+    code = "PROVIDER_ERROR"
+
+    def __init__(  # noqa: PLR0913  (each is a fact a caller may act on)
+        self,
+        *,
+        provider: str,
+        reason: str,
+        detail: str,
+        hint: str,
+        retryable: bool = False,
+        retry_after_ms: int | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(f"{provider}: {detail}; {hint}")
+        self.provider, self.reason, self.detail, self.hint = provider, reason, detail, hint
+        self.retryable, self.retry_after_ms, self.status = retryable, retry_after_ms, status
+
+
+class LlmKeyMissing(LlmFailed):
+    """A provider needs a key and none was given."""
+
+    code = "PROVIDER_KEY_MISSING"
+
+    def __init__(self, *, provider: str, model: str, variables: Sequence[str]) -> None:
+        names = " or ".join(variables)
+        super().__init__(
+            provider=provider,
+            reason="auth_error",
+            detail=f"model {model!r} needs an API key and none is set",
+            hint=f"set {names}, pass --base-url for a server of your own, "
+            "or play offline with --model scripted",
+        )
+        self.model, self.variables = model, tuple(variables)
+
+
+class LlmUnreachable(LlmFailed):
+    """The model server did not answer, or did not answer as one."""
+
+    code = "PROVIDER_UNREACHABLE"
+
+    def __init__(self, *, url: str, detail: str, hint: str, retryable: bool = True) -> None:
+        super().__init__(
+            provider=url, reason="provider_error", detail=detail, hint=hint, retryable=retryable
+        )
+        self.url = url
+
+
+class ScriptError(LlmFailed):
+    """A scripted model was called where its script has no line, or a line was never spoken."""
+
+    code = "SCRIPT_ERROR"
+
+    def __init__(self, *, detail: str, hint: str) -> None:
+        super().__init__(provider="scripted", reason="provider_error", detail=detail, hint=hint)
+
+
+class RuntimeFault(MeerkatError):
+    """Something about one session's inbox."""
+
+    code = "RUNTIME_ERROR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class RuntimeNotReady(RuntimeFault):
+    """The runtime takes no input in its present state (spec sessions section 0, 5.3)."""
+
+    code = "NOT_READY"
+
+    def __init__(self, *, session_id: str, state: str) -> None:
+        super().__init__(f"session {session_id} is {state} and takes no input: use a live member")
+        self.session_id, self.state = session_id, state
+
+
+class InboxFull(RuntimeFault):
+    """The receiver's inbox is at its bound. Nothing was accepted."""
+
+    code = "INBOX_FULL"
+
+    def __init__(self, *, session_id: str, bound: int) -> None:
+        super().__init__(
+            f"the inbox of {session_id} holds its {bound} inputs: wait until it has worked, "
+            "then send again"
+        )
+        self.session_id, self.bound = session_id, bound
+
+
+class InputEnded(RuntimeFault):
+    """An accepted input ended without being applied; ``reason`` says how."""
+
+    code = "INPUT_ENDED"
+
+    def __init__(self, *, input_id: str, reason: str) -> None:
+        super().__init__(f"input {input_id} ended unanswered: {reason}; send it again if it matters")
+        self.input_id, self.reason = input_id, reason
+
+
+class CommsError(MeerkatError):
+    """A message to a peer could not be sent."""
+
+    code = "COMMS_ERROR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class PeerNotFound(CommsError):
+    """Nobody of that name can be written to from here (COM-22)."""
+
+    code = "PEER_NOT_FOUND"
+
+    def __init__(self, *, name: str, known: Sequence[str]) -> None:
+        listed = ", ".join(known) or "nobody"
+        super().__init__(f"no peer {name!r}; you can write to: {listed}")
+        self.name, self.known = name, tuple(known)
+
+
+class ClockStuck(MeerkatError):
+    """Virtual time cannot go on: a deadlock, or a limit. ``waiting`` says which task waits where."""
+
+    code = "CLOCK_STUCK"
+
+    def __init__(self, *, why: str, now_s: float, waiting: Sequence[str] = ()) -> None:
+        told = "".join(f"\n  {task}" for task in waiting)
+        super().__init__(
+            f"virtual time stands still at {now_s:g} s: {why}; "
+            f"let what is waited for happen, or raise the limit{told}"
+        )
+        self.why, self.now_s, self.waiting = why, now_s, tuple(waiting)
+
+
+class MobError(MeerkatError):
+    """Something about a mob or one of its members."""
+
+    code = "MOB_ERROR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ProfileNotFound(MobError):
+    """A role that the definition does not have."""
+
+    code = "PROFILE_NOT_FOUND"
+
+    def __init__(self, *, profile: str, known: Sequence[str]) -> None:
+        super().__init__(f"no profile {profile!r}; the definition has: {', '.join(known)}")
+        self.profile, self.known = profile, tuple(known)
+
+
+class MemberNotFound(MobError):
+    """No such member, or it is retiring."""
+
+    code = "MEMBER_NOT_FOUND"
+
+    def __init__(self, *, member: str, known: Sequence[str] = ()) -> None:
+        super().__init__(f"no member {member!r}; the mob has: {', '.join(known) or 'nobody yet'}")
+        self.member, self.known = member, tuple(known)
+
+
+class MemberExists(MobError):
+    """The id is taken, in whatever state its holder is."""
+
+    code = "MEMBER_EXISTS"
+
+    def __init__(self, *, member: str) -> None:
+        super().__init__(f"member {member!r} exists already: choose another id")
+        self.member = member
+
+
+class MobExists(MobError):
+    """The realm has a mob of that id."""
+
+    code = "MOB_EXISTS"
+
+    def __init__(self, *, mob_id: str) -> None:
+        super().__init__(f"mob {mob_id!r} exists in this realm: destroy it, or choose another id")
+        self.mob_id = mob_id
+
+
+class MobNotFound(MobError):
+    """The realm has no mob of that id."""
+
+    code = "MOB_NOT_FOUND"
+
+    def __init__(self, *, mob_id: str, known: Sequence[str]) -> None:
+        super().__init__(f"no mob {mob_id!r}; the realm has: {', '.join(known) or 'none yet'}")
+        self.mob_id, self.known = mob_id, tuple(known)
+
+
+class NotExternallyAddressable(MobError):
+    """The profile does not take messages from outside the mob (U-1)."""
+
+    code = "NOT_EXTERNALLY_ADDRESSABLE"
+
+    def __init__(self, *, member: str, profile: str) -> None:
+        super().__init__(
+            f"member {member!r} takes no messages from outside: set external_addressable = true "
+            f"in profiles.{profile}, or write to a member that takes them"
+        )
+        self.member, self.profile = member, profile
+
+
+class InvalidTransition(MobError):
+    """The mob's state forbids the command (spec mob 2.3)."""
+
+    code = "INVALID_TRANSITION"
+
+    def __init__(self, *, state: str, command: str) -> None:
+        super().__init__(f"a mob that is {state} does not take the command {command!r}")
+        self.state, self.command = state, command
+
+
+class WiringRefused(MobError):
+    """Members cannot be wired, or a member cannot take part in wiring."""
+
+    code = "WIRING_ERROR"
+
+
+class SkillMissing(MobError):
+    """A profile's skill file is not where the definition says. Nothing was started."""
+
+    code = "SKILL_MISSING"
+
+    def __init__(self, *, member: str, skill: str, path: str) -> None:
+        super().__init__(
+            f"member {member!r} cannot start: the file of skill {skill!r} is not at {path}; "
+            "add it, or give the skill inline"
+        )
+        self.member, self.skill, self.path = member, skill, path
+
+
+class TaskRefused(MobError):
+    """A change that the task board's rules forbid (T-1 to T-6)."""
+
+    code = "TASK_REFUSED"
+
+
+class NoAnswer(MobError):
+    """The mob became idle and the member had said nothing since it was asked."""
+
+    code = "NO_ANSWER"
+
+    def __init__(self, *, member: str, why: str) -> None:
+        super().__init__(f"member {member!r} gave no answer: {why}")
+        self.member, self.why = member, why
+
+
+class WaitTimedOut(MobError):
+    """A wait ended by its limit. What was waited for goes on."""
+
+    code = "WAIT_TIMED_OUT"
+
+    def __init__(self, *, what: str, seconds: float, busy: Sequence[str] = ()) -> None:
+        at_work = f" (still at work: {', '.join(busy)})" if busy else ""
+        super().__init__(
+            f"{what} did not happen within {seconds:g} s{at_work}: wait longer, or interrupt"
+        )
+        self.what, self.seconds, self.busy = what, seconds, tuple(busy)

@@ -1,0 +1,141 @@
+"""A mob's stream in the store, the projections over it, and those who watch it.
+
+A fact is kept first, then folded into roster, board and state, then shown (spec mob 5.3): when a
+commit fails, nothing has changed. What decides a fact runs inside the same lock as its commit, so
+nothing can come between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Final
+
+from meerkat_mob.core.events import EventEnvelope
+from meerkat_mob.mob.events import (
+    AnyEvent,
+    Fact,
+    Lagged,
+    MemberEvent,
+    MobEvent,
+    decode_fact,
+    encode_fact,
+)
+from meerkat_mob.mob.roster import Roster
+from meerkat_mob.mob.state import MobState, after
+from meerkat_mob.mob.tasks import TaskBoard
+from meerkat_mob.sessions.ring import Ring
+from meerkat_mob.store.protocol import Append, NewRecord, Record, Store
+
+WINDOW: Final = 8192
+"""Events a slow reader may fall behind before it misses any."""
+PAGE: Final = 500
+
+
+class Journal:
+    """The facts of one mob. Reads answer from the projections and never wait."""
+
+    def __init__(self, mob_id: str, store: Store) -> None:
+        self.mob_id: Final = mob_id
+        self.roster: Final = Roster()
+        self.board: Final = TaskBoard()
+        self.state = MobState.CREATING
+        self._stream = f"mob:{mob_id}"
+        self._store = store
+        self._revision = 0
+        self._lock = asyncio.Lock()
+        self._ring: Ring[MobEvent | MemberEvent] = Ring(WINDOW)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    async def record(self, decide: Callable[[], Iterable[Fact]]) -> tuple[MobEvent, ...]:
+        """Keeps the facts that ``decide`` returns, all or none, and lets everyone see them.
+
+        ``decide`` looks at the projections and may refuse by raising; nothing is written then.
+        """
+        async with self._lock:
+            facts = tuple(decide())
+            records = tuple(
+                NewRecord(kind=_tag(fact), body=encode_fact(fact)) for fact in facts
+            )
+            append = Append(stream=self._stream, expected=self._revision, records=records)
+            kept = await self._store.commit((append,))
+            return tuple(self._fold(r, f) for r, f in zip(kept, facts, strict=True))
+
+    def _fold(self, record: Record, fact: Fact) -> MobEvent:
+        self._revision = record.seq
+        self.roster.apply(fact)
+        self.board.apply(fact, record.at)
+        self.state = after(self.state, fact)
+        event = self._event(record, fact)
+        self._ring.append(event)
+        return event
+
+    def show(self, member: str, profile: str, envelope: EventEnvelope) -> None:
+        """Shows something a member's run said; it is not kept."""
+        self._ring.append(MemberEvent(member=member, profile=profile, envelope=envelope))
+
+    def close(self) -> None:
+        """Nothing more will happen; readers end once they have seen what is here."""
+        self._ring.close()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> int:
+        """The cursor of the newest fact."""
+        return self._revision
+
+    async def poll(self, after_cursor: int = 0, limit: int = 100) -> tuple[MobEvent, ...]:
+        """Facts with a higher cursor, in order, at most ``limit``."""
+        found = await self._store.read(self._stream, after=after_cursor, limit=limit)
+        return tuple(self._event(r, decode_fact(r.body)) for r in found)
+
+    def events(self, after_cursor: int | None = None) -> AsyncGenerator[AnyEvent, None]:
+        """Stored facts after a cursor, then everything that happens, without a gap.
+
+        None means from now. A reader that falls behind gets ``Lagged`` with the number of member
+        events it missed; facts are never missed, they are read again from the store.
+        """
+        cursor = self._revision if after_cursor is None else after_cursor
+        return self._read(cursor, self._ring.end)
+
+    async def _read(self, cursor: int, position: int) -> AsyncGenerator[AnyEvent, None]:
+        async for event in self._stored(cursor, self._revision):
+            cursor = event.cursor
+            yield event
+        while await self._ring.wait(position):
+            missed, found = self._ring.take(position)
+            position = self._ring.end
+            if missed:
+                here = [e.cursor for e in found if isinstance(e, MobEvent)]
+                facts = [e async for e in self._stored(cursor, here[0] - 1 if here else self._revision)]
+                if missed > len(facts):
+                    yield Lagged(skipped=missed - len(facts))
+                for event in facts:
+                    cursor = event.cursor
+                    yield event
+            for item in found:
+                if isinstance(item, MobEvent):
+                    if item.cursor <= cursor:
+                        continue
+                    cursor = item.cursor
+                yield item
+
+    async def _stored(self, cursor: int, upto: int) -> AsyncGenerator[MobEvent, None]:
+        while cursor < upto:
+            page = await self.poll(cursor, min(PAGE, upto - cursor))
+            if not page:
+                return
+            for event in page:
+                cursor = event.cursor
+                yield event
+
+    def _event(self, record: Record, fact: Fact) -> MobEvent:
+        return MobEvent(
+            cursor=record.seq, timestamp=record.at, mob_id=self.mob_id, kind=fact
+        )
+
+
+def _tag(fact: Fact) -> str:
+    return str(type(fact).__struct_config__.tag)

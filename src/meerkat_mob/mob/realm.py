@@ -1,0 +1,150 @@
+"""The place where a program's mobs live, and where everything is put together.
+
+``open_realm`` is the only place that chooses: which sessions, which store, which model. All the
+rest is given what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from meerkat_mob import _target
+from meerkat_mob.agent import AgentBuilder
+from meerkat_mob.comms import Router
+from meerkat_mob.core.ids import Clock, Ids
+from meerkat_mob.errors import CapabilityUnavailable, MobExists, MobNotFound
+from meerkat_mob.llm import ClientChoice, LlmClient, choose, open_client
+from meerkat_mob.mob.definition import MobDefinition
+from meerkat_mob.mob.mob import Mob
+from meerkat_mob.mob.session_service import for_mobs
+from meerkat_mob.mob.state import MobState
+from meerkat_mob.sessions import EphemeralSessionService
+from meerkat_mob.store import MemoryStore
+
+
+class Clients:
+    """Who answers for which model. Clients are opened when first asked for, and closed once."""
+
+    def __init__(
+        self,
+        *,
+        llm: LlmClient | None,
+        base_url: str | None,
+        api_key: str | None,
+        env: Mapping[str, str],
+    ) -> None:
+        self._llm, self._base_url, self._api_key, self._env = llm, base_url, api_key, env
+        self._open: dict[ClientChoice, LlmClient] = {}
+
+    def __call__(self, model: str) -> LlmClient:
+        """The client for a model. Raises ``LlmFailed`` or ``CapabilityUnavailable``."""
+        if self._llm is not None:
+            return self._llm
+        choice = choose(model, base_url=self._base_url, api_key=self._api_key, env=self._env)
+        if choice not in self._open:
+            self._open[choice] = open_client(choice)
+        return self._open[choice]
+
+    async def aclose(self) -> None:
+        """Closes what was opened here; a client that was given stays its owner's."""
+        while self._open:
+            await self._open.popitem()[1].aclose()
+
+
+class Realm:
+    """Mobs that share sessions, a store and a network. Use it with ``async with``."""
+
+    def __init__(self, *, clients: Clients, clock: Clock, ids: Callable[[], str]) -> None:
+        self._clients, self._clock, self._ids = clients, clock, ids
+        self._store = MemoryStore(clock=clock)
+        self._router = Router(ids=ids)
+        self.sessions = EphemeralSessionService(
+            build_agent=AgentBuilder(client_for=clients, clock=clock), clock=clock, ids=ids
+        )
+        self.service = for_mobs(self.sessions, ids=ids)
+        self._mobs: dict[str, Mob] = {}
+
+    async def create_mob(self, definition: MobDefinition) -> Mob:
+        """A new mob in this realm, running and without members.
+
+        Raises ``DefinitionInvalid`` with every error of the definition, and ``MobExists``.
+        """
+        if definition.id in self._mobs:
+            raise MobExists(mob_id=definition.id)
+        mob = await Mob.create(
+            definition,
+            service=self.service,
+            store=self._store,
+            router=self._router,
+            clock=self._clock,
+            ids=self._ids,
+            allow_ephemeral_sessions=True,
+        )
+        self._mobs[mob.id] = mob
+        return mob
+
+    def mob(self, mob_id: str) -> Mob:
+        """A mob by id. Raises ``MobNotFound``, naming those there are."""
+        if mob_id not in self._mobs:
+            raise MobNotFound(mob_id=mob_id, known=sorted(self._mobs))
+        return self._mobs[mob_id]
+
+    def mobs(self) -> tuple[Mob, ...]:
+        """All mobs, by id."""
+        return tuple(self._mobs[k] for k in sorted(self._mobs))
+
+    async def aclose(self) -> None:
+        """Ends every run, then frees sessions, store and model clients. Idempotent."""
+        for mob in self.mobs():
+            if mob.state is not MobState.DESTROYED:
+                mob.journal.close()
+        await self.service.runtime_adapter().aclose()
+        await self.sessions.aclose()
+        await self._store.aclose()
+        await self._clients.aclose()
+
+    async def __aenter__(self) -> Realm:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def open_realm(
+    path: Path | str | None = None,
+    *,
+    llm: LlmClient | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    env: Mapping[str, str] | None = None,
+    clock: Clock = _target.now_ms,
+    ids: Callable[[], str] | None = None,
+) -> Realm:
+    """A realm. Without a path its sessions live in memory, and end with it.
+
+    ``llm`` answers for every member; else each profile's model is asked from its provider, with
+    ``base_url`` and ``api_key`` or what ``env`` (the process's variables) holds. Raises
+    ``CapabilityUnavailable`` when a path asks for sessions that survive: a browser tab has none,
+    and on the host they are not available yet.
+    """
+    if path is not None:
+        why = (
+            "a browser tab keeps sessions in memory only"
+            if _target.IN_BROWSER
+            else "this version keeps sessions in memory only"
+        )
+        raise CapabilityUnavailable(
+            capability="persistent_sessions", why=why, instead="open the realm without a path"
+        )
+    clients = Clients(
+        llm=llm, base_url=base_url, api_key=api_key, env=os.environ if env is None else env
+    )
+    return Realm(clients=clients, clock=clock, ids=ids or Ids(clock, _target.entropy))

@@ -1,0 +1,230 @@
+"""A member comes into being: checked, given a session, an inbox and an address, then a fact.
+
+Order (spec mob 2.4): everything that can be refused is refused before anything exists; the
+session is made with its first turn deferred; the facts of the member and of its wiring are one
+commit; only then do its peers trust it. What fails before the commit is undone in reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.comms import (
+    LIFECYCLE_INTENTS,
+    PEER_ADDED,
+    Endpoint,
+    Envelope,
+    PeerRequest,
+    PeerSpec,
+    comms_tools,
+    peer_input,
+)
+from meerkat_mob.core.content import Content
+from meerkat_mob.core.ids import comms_name
+from meerkat_mob.core.metadata import PeerMeta
+from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
+from meerkat_mob.core.tools import Tool
+from meerkat_mob.errors import InvalidParams, MemberExists, ProfileNotFound, WiringRefused
+from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags
+from meerkat_mob.mob.events import (
+    CapabilityMissing,
+    Fact,
+    MemberSpawned,
+    PeersWired,
+    SessionRef,
+)
+from meerkat_mob.mob.prompt import system_prompt
+from meerkat_mob.mob.state import Command, require
+from meerkat_mob.mob.tools import OFFERED, builtin_tools, task_tools
+from meerkat_mob.mob.wiring import wiring_targets
+from meerkat_mob.runtime import SessionExecutor
+
+if TYPE_CHECKING:
+    from meerkat_mob.mob.mob import Mob
+
+RESERVED: Final = "__flow_system_"
+
+
+class SpawnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A member to be (SpawnMemberSpec). Absent fields are taken from the profile.
+
+    ``initial_message`` is its first input; ``kickoff`` gives it a first input of our own words.
+    """
+
+    profile: str
+    member_id: str
+    initial_message: Content | None = None
+    kickoff: bool = False
+    runtime_mode: RuntimeMode | UnsetType = UNSET
+    labels: Mapping[str, str] = {}
+
+
+def kickoff_sentence(mob: str, profile: str, member: str) -> str:
+    """The first input of a member that is told to start without one of its own."""
+    return (
+        f'You have joined the team "{mob}" as "{member}" with the role {profile}. '
+        "Look at who your peers are and begin with what your role asks for."
+    )
+
+
+async def spawn_member(mob: Mob, spec: SpawnSpec) -> Endpoint:
+    """Makes the member and returns its endpoint. Called with the mob's structural lock held.
+
+    Raises, with nothing left behind: ``InvalidTransition``, ``MemberExists``,
+    ``ProfileNotFound``, ``WiringRefused`` (comms are off, or the id is reserved),
+    ``SkillMissing``, ``LlmFailed`` (nobody answers for its model), ``AgentError``.
+    """
+    profile = _admit(mob, spec)
+    prompt = system_prompt(
+        mob=mob.id,
+        profile_name=spec.profile,
+        profile=profile,
+        member=spec.member_id,
+        skills=mob.definition.skills,
+    )
+    mode = profile.runtime_mode if spec.runtime_mode is UNSET else spec.runtime_mode
+    session_id = mob.new_id()
+    async with AsyncExitStack() as undo:
+        endpoint = _open_endpoint(mob, spec, profile, session_id)
+        undo.callback(mob.router.close, endpoint)
+        sessions, adapter = mob.service.sessions, mob.service.runtime_adapter()
+        tools = _tools(mob, profile, endpoint)
+        await sessions.create_session(
+            _session_request(spec, profile, mob.id, mode, prompt, session_id, tools)
+        )
+        undo.push_async_callback(sessions.discard_live_session, session_id)
+        adapter.register_session(
+            session_id,
+            SessionExecutor(sessions, session_id),
+            keep_alive=mode == "autonomous_host",
+        )
+        undo.push_async_callback(adapter.unregister_session, session_id)
+        adapter.set_session_silent_intents(session_id, LIFECYCLE_INTENTS)
+        await mob.journal.record(lambda: _facts(mob, spec, profile, mode, session_id))
+        undo.pop_all()
+    mob.watch(spec.member_id, spec.profile, session_id)
+    return endpoint
+
+
+def _admit(mob: Mob, spec: SpawnSpec) -> Profile:
+    require(mob.state, Command.SPAWN)
+    if not spec.member_id.strip() or "/" in spec.member_id:
+        raise InvalidParams(
+            what=f"{spec.member_id!r} cannot be a member's id",
+            path="member_id",
+            hint="use a name without slashes",
+        )
+    if spec.member_id.startswith(RESERVED):
+        raise WiringRefused(f"ids that start with {RESERVED!r} are reserved: choose another id")
+    if mob.journal.roster.get(spec.member_id) is not None:
+        raise MemberExists(member=spec.member_id)
+    profile = mob.definition.profiles.get(spec.profile)
+    if not isinstance(profile, Profile):
+        raise ProfileNotFound(profile=spec.profile, known=tuple(mob.definition.profiles))
+    if not profile.tools.comms:
+        raise WiringRefused(
+            f"profile {spec.profile!r} has no comms, and a member of a team must be reachable: "
+            f"set profiles.{spec.profile}.tools.comms = true"
+        )
+    return profile
+
+
+def _open_endpoint(mob: Mob, spec: SpawnSpec, profile: Profile, session_id: str) -> Endpoint:
+    me = PeerSpec(
+        name=comms_name(mob.id, spec.profile, spec.member_id),
+        role=spec.profile,
+        description=profile.peer_description,
+    )
+
+    async def deliver(envelope: Envelope) -> None:
+        item = peer_input(envelope, input_id=mob.new_id(), now=mob.now())
+        await mob.service.runtime_adapter().accept_input(session_id, item)
+
+    return mob.router.open(me, deliver)
+
+
+def _tools(mob: Mob, profile: Profile, endpoint: Endpoint) -> tuple[Tool, ...]:
+    return (
+        *comms_tools(endpoint),
+        *(task_tools(mob.tasks) if profile.tools.mob_tasks else ()),
+        *(builtin_tools(mob.now) if profile.tools.builtins else ()),
+    )
+
+
+def _session_request(  # noqa: PLR0917
+    spec: SpawnSpec,
+    profile: Profile,
+    mob_id: str,
+    mode: RuntimeMode,
+    prompt: str,
+    session_id: str,
+    tools: tuple[Tool, ...],
+) -> CreateSessionRequest:
+    own = {"mob_id": mob_id, "role": spec.profile, "meerkat_id": spec.member_id}
+    labels = {**spec.labels, **own}
+    options = SessionBuildOptions(
+        session_id=session_id,
+        comms_name=comms_name(mob_id, spec.profile, spec.member_id),
+        peer_meta=PeerMeta(description=profile.peer_description, labels=labels),
+        realm_id=f"mob:{mob_id}",
+        keep_alive=mode == "autonomous_host",
+        provider_params=UNSET if profile.provider_params is None else profile.provider_params,
+        external_tools=tools,
+    )
+    return CreateSessionRequest(
+        model=profile.model,
+        system_prompt=prompt,
+        initial_turn="defer",
+        build=options,
+        labels=labels,
+    )
+
+
+def _facts(
+    mob: Mob, spec: SpawnSpec, profile: Profile, mode: RuntimeMode, session_id: str
+) -> tuple[Fact, ...]:
+    require(mob.state, Command.SPAWN)
+    targets = wiring_targets(
+        mob.definition, mob.journal.roster, member=spec.member_id, profile=spec.profile
+    )
+    return (
+        MemberSpawned(
+            member=spec.member_id,
+            profile=spec.profile,
+            member_ref=SessionRef(session_id=session_id),
+            runtime_mode=mode,
+            labels=dict(spec.labels) or UNSET,
+        ),
+        *(
+            CapabilityMissing(member=spec.member_id, flag=flag, reason=reason)
+            for flag, reason in missing_flags(profile, OFFERED)
+        ),
+        *(PeersWired(a=peer, b=spec.member_id) for peer in targets),
+    )
+
+
+async def introduce(a: Endpoint, b: Endpoint, limits: Mapping[str, int | None]) -> None:
+    """Lets two members write to each other and tells each about the other.
+
+    ``limits`` holds ``max_inline_peer_notifications`` by name: 0 tells nothing, a positive
+    number stops telling beyond that many peers, None and -1 always tell.
+    """
+    a.trust(b.me)
+    b.trust(a.me)
+    for one, other in ((a, b), (b, a)):
+        limit = limits.get(other.me.name)
+        if limit is None or limit < 0 or len(other.peers) <= limit:
+            news = PeerRequest(
+                intent=PEER_ADDED,
+                params={
+                    "peer": one.me.name,
+                    "role": one.me.role,
+                    "description": one.me.description,
+                },
+            )
+            await one.send(other.me.name, news)

@@ -1,0 +1,41 @@
+"""One session's inbox: admit, queue, run, receipt."""
+
+from meerkat_mob.runtime.activity import Activity
+from meerkat_mob.runtime.adapter import (
+    Accepted,
+    AcceptOutcome,
+    Deduplicated,
+    RuntimeSessionAdapter,
+)
+from meerkat_mob.runtime.executor import Executor, SessionExecutor
+from meerkat_mob.runtime.inbox import (
+    Abandoned,
+    Completed,
+    CompletedWithoutResult,
+    InputPhase,
+    InputRecord,
+    Outcome,
+    RuntimeTerminated,
+)
+from meerkat_mob.runtime.policy import Policy, decide
+from meerkat_mob.runtime.state import RuntimeState
+
+__all__ = (
+    "Abandoned",
+    "AcceptOutcome",
+    "Accepted",
+    "Activity",
+    "Completed",
+    "CompletedWithoutResult",
+    "Deduplicated",
+    "Executor",
+    "InputPhase",
+    "InputRecord",
+    "Outcome",
+    "Policy",
+    "RuntimeSessionAdapter",
+    "RuntimeState",
+    "RuntimeTerminated",
+    "SessionExecutor",
+    "decide",
+)

@@ -1,0 +1,1 @@
+"""A live session as a document, with everything a cold reader needs (EPH-22)."""
