@@ -7,6 +7,7 @@ last duplicate wins, no blanks, integers exact within i64/u64, other numbers in 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ from meerkat_mob.core.jsonvalue import Json
 EMPTY: Final = msgspec.Raw(b"{}")
 _I64_MIN: Final = -(2**63)
 _U64_MAX: Final = 2**64 - 1
+_DEEPEST: Final = 128
+"""Levels of nesting we take: a fixed number, so that every interpreter refuses the same calls."""
 
 
 def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
@@ -25,22 +28,52 @@ def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
     """
     if not raw.strip():
         return EMPTY
-    value: Json = msgspec.json.decode(raw)
+    value = _decoded(raw)
     if not isinstance(value, dict):
         raise ValueError("tool arguments must be a JSON object")
     return encode_arguments(value)
 
 
+def normalise_json(raw: bytes | str | msgspec.Raw) -> msgspec.Raw:
+    """The stored form of any JSON value. Raises ``ValueError`` when it is none."""
+    return encode_arguments(_decoded(raw))
+
+
 def encode_arguments(value: Json) -> msgspec.Raw:
-    """The stored form of arguments that are Python values already."""
-    return msgspec.Raw(msgspec.json.encode(_sorted(value)))
+    """The stored form of arguments that are Python values already.
+
+    Raises ``ValueError`` when they nest too deep or hold a number that no float can hold.
+    """
+    return msgspec.Raw(msgspec.json.encode(_sorted(value, _DEEPEST)))
 
 
-def _sorted(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {k: _sorted(value[k]) for k in sorted(value)}
-    if isinstance(value, (list, tuple)):
-        return [_sorted(v) for v in value]
+def _decoded(raw: bytes | str | msgspec.Raw) -> Json:
+    try:
+        value: Json = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise ValueError(f"this is not JSON we can read: {fault}") from fault
+    return value
+
+
+def _sorted(value: Json, levels: int) -> Json:
+    match value:
+        case str() | bool() | None:
+            return value
+        case int() | float():
+            return _number(value)
+        case _ if levels == 0:
+            raise ValueError(f"JSON nested deeper than {_DEEPEST} levels is not taken")
+        case Mapping():
+            return {key: _sorted(value[key], levels - 1) for key in sorted(value)}
+        case Sequence():
+            return [_sorted(item, levels - 1) for item in value]
+
+
+def _number(value: float) -> float:
+    """Integers beyond 64 bits become the nearest float, as they do where upstream reads them."""
     if isinstance(value, int) and not _I64_MIN <= value <= _U64_MAX:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as fault:
+            raise ValueError("a number in the arguments is out of range") from fault
     return value

@@ -7,7 +7,7 @@ the form they came in, so nothing here normalises on its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,7 +22,10 @@ class TextBlock(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="
 class ImageBlock(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="image"
 ):
-    """An image: ``data`` (base64) when ``source`` is inline, ``blob_id`` when it is blob."""
+    """An image: ``data`` (base64) when ``source`` is inline, ``blob_id`` when it is blob.
+
+    The field of the other source is foreign to this one and is dropped.
+    """
 
     media_type: str
     source: Literal["inline", "blob"]
@@ -30,17 +33,10 @@ class ImageBlock(
     blob_id: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        given, other = (
-            (self.data, self.blob_id)
-            if self.source == "inline"
-            else (
-                self.blob_id,
-                self.data,
-            )
-        )
-        if given is UNSET or other is not UNSET:
-            wanted = "data" if self.source == "inline" else "blob_id"
-            raise ValueError(f"an image with source {self.source!r} carries {wanted!r} alone")
+        wanted, foreign = ("data", "blob_id") if self.source == "inline" else ("blob_id", "data")
+        if getattr(self, wanted) is UNSET:
+            raise ValueError(f"an image with source {self.source!r} needs {wanted!r}")
+        msgspec.structs.force_setattr(self, foreign, UNSET)
 
 
 class VideoBlock(
@@ -61,8 +57,6 @@ class VideoBlock(
 ContentBlock: TypeAlias = TextBlock | ImageBlock | VideoBlock
 Content: TypeAlias = str | tuple[ContentBlock, ...]
 
-BLANK: Final = ""
-
 
 def text_of(content: Content) -> str:
     """The text projection: media become ``[image: type]``, blocks are joined by newlines."""
@@ -80,6 +74,11 @@ def _kind(block: ImageBlock | VideoBlock) -> str:
 def has_media(content: Content) -> bool:
     """True when an image or a video is inside."""
     return not isinstance(content, str) and any(not isinstance(b, TextBlock) for b in content)
+
+
+def has_video(content: Content) -> bool:
+    """True when a video is inside: not every provider takes one, and no tool result may."""
+    return not isinstance(content, str) and any(isinstance(b, VideoBlock) for b in content)
 
 
 def is_blank(content: Content) -> bool:

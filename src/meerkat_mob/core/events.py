@@ -27,6 +27,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tool_calls: int = 0
     structured_output: Json | UnsetType = UNSET
     schema_warnings: tuple[str, ...] | UnsetType = UNSET
+    skill_diagnostics: Json | UnsetType = UNSET
 
 
 class RunStarted(
@@ -208,6 +209,6 @@ class EventEnvelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event_id: str
     source_id: str
     seq: int
+    mob_id: str | UnsetType = UNSET
     timestamp_ms: int
     payload: AgentEvent
-    mob_id: str | UnsetType = UNSET

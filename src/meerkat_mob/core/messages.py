@@ -12,7 +12,9 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.core.arguments import normalise_json
 from meerkat_mob.core.content import Content, normal, text_of
+from meerkat_mob.core.foreign import without_nulls
 from meerkat_mob.core.usage import Usage
 
 StopReason: TypeAlias = Literal[
@@ -255,7 +257,7 @@ _PREFIXES: Final = sorted(NOTICE_PREFIX.items(), key=lambda item: -len(item[1]))
 """The longest first: the shortest begins all the others."""
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Message)
+_decoder: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
 
 
 def encode_message(message: Message) -> bytes:
@@ -266,10 +268,49 @@ def encode_message(message: Message) -> bytes:
 def decode_message(raw: bytes | msgspec.Raw) -> Message:
     """A message from its stored bytes, or from an older form of them.
 
-    Tool arguments stay as they are in ``raw``. Raises ``msgspec.DecodeError`` for bytes that are
-    no message.
+    Tool arguments stay as they are in ``raw``. Raises ``ValueError`` for what is no message.
     """
-    return _modern(stored_form(_decoder.decode(raw)))
+    try:
+        message = _decoder.decode(raw)
+    except msgspec.ValidationError:
+        message = _decode_foreign(raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise ValueError(f"not a message: {fault}") from fault
+    return _modern(stored_form(message))
+
+
+def import_message(raw: bytes | msgspec.Raw) -> Message:
+    """A message that somebody else wrote: as ``decode_message``, and with normalised arguments."""
+    message = decode_message(raw)
+    match message:
+        case AssistantMessage(blocks=blocks):
+            return msgspec.structs.replace(
+                message, blocks=tuple(_with_normal_arguments(block) for block in blocks)
+            )
+        case AssistantFlat(tool_calls=calls):
+            return msgspec.structs.replace(
+                message,
+                tool_calls=tuple(
+                    msgspec.structs.replace(call, args=normalise_json(call.args)) for call in calls
+                ),
+            )
+        case _:
+            return message
+
+
+def _with_normal_arguments(block: AssistantBlock) -> AssistantBlock:
+    if not isinstance(block, ToolUse):
+        return block
+    args = normalise_json(block.data.args)
+    return ToolUse(data=msgspec.structs.replace(block.data, args=args))
+
+
+def _decode_foreign(raw: bytes | msgspec.Raw) -> Message:
+    """One more try for an encoder that writes absent fields as null."""
+    try:
+        return _decoder.decode(_encoder.encode(without_nulls(msgspec.json.decode(raw))))
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise ValueError(f"not a message: {fault}") from fault
 
 
 def stored_form(message: Message) -> Message:

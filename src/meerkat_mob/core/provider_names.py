@@ -21,4 +21,7 @@ _PREFIXES: Final[tuple[tuple[str, Provider], ...]] = (
 def infer_provider(model: str) -> Provider:
     """The provider whose prefix the name has, in any case; ``other`` when it is unknown."""
     name = model.lower()
-    return next((provider for prefix, provider in _PREFIXES if name.startswith(prefix)), "other")
+    for prefix, provider in _PREFIXES:
+        if name.startswith(prefix):
+            return provider
+    return "other"

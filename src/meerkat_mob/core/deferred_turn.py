@@ -1,0 +1,121 @@
+"""The first turn of a session that was created without running one (spec sessions 1.5).
+
+A deferred create arms the state; build-only overrides are taken until the first turn starts. What
+was staged for a turn that never reached the agent is put back in front of what came meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.core.content import Content, is_blank, join, normal
+from meerkat_mob.core.messages import ToolResult
+
+FirstTurnPhase: TypeAlias = Literal["inactive", "pending", "consumed"]
+
+
+class PendingPrompt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A prompt kept for the first turn, in the form it came in; ``accepted_at`` in ms."""
+
+    prompt: Content
+    accepted_at: int
+
+
+class PendingToolResults(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Results of tools that somebody else ran, kept for the next turn."""
+
+    results: tuple[ToolResult, ...]
+    accepted_at: int
+
+
+class DeferredTurnState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What waits for the next turn, and whether it would be the first."""
+
+    first_turn_phase: FirstTurnPhase = "inactive"
+    pending_initial_prompt: PendingPrompt | UnsetType = UNSET
+    pending_tool_results: tuple[PendingToolResults, ...] = ()
+
+
+class TakenTurn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a starting turn took, and the phase it found."""
+
+    phase: FirstTurnPhase
+    prompt: PendingPrompt | UnsetType
+    results: tuple[PendingToolResults, ...]
+
+
+def arm(state: DeferredTurnState) -> DeferredTurnState:
+    """A deferred create: the first turn is still to come (SES-10)."""
+    return msgspec.structs.replace(state, first_turn_phase="pending")
+
+
+def allows_build_overrides(state: DeferredTurnState) -> bool:
+    """True while system prompt, limits and output schema may still be given (SES-11)."""
+    return state.first_turn_phase == "pending"
+
+
+def mark_initial_turn_started(state: DeferredTurnState) -> tuple[DeferredTurnState, bool]:
+    """From pending to consumed, and whether that happened (SES-10)."""
+    if state.first_turn_phase != "pending":
+        return state, False
+    return msgspec.structs.replace(state, first_turn_phase="consumed"), True
+
+
+def stage_initial_prompt(
+    state: DeferredTurnState, prompt: Content, *, now: int
+) -> DeferredTurnState:
+    """Keeps a prompt for the first turn; blank text without media is ignored (SES-12)."""
+    if is_blank(prompt):
+        return state
+    return msgspec.structs.replace(
+        state, pending_initial_prompt=PendingPrompt(prompt=prompt, accepted_at=now)
+    )
+
+
+def stage_tool_results(
+    state: DeferredTurnState, results: Sequence[ToolResult], *, now: int
+) -> tuple[DeferredTurnState, int]:
+    """Keeps results for the next turn and says how many; none changes nothing (SES-12)."""
+    if not results:
+        return state, 0
+    kept = PendingToolResults(
+        results=tuple(
+            msgspec.structs.replace(result, content=normal(result.content)) for result in results
+        ),
+        accepted_at=now,
+    )
+    staged = (*state.pending_tool_results, kept)
+    return msgspec.structs.replace(state, pending_tool_results=staged), len(results)
+
+
+def take_turn(state: DeferredTurnState) -> tuple[DeferredTurnState, TakenTurn]:
+    """A turn starts: it takes all that was staged, and the first turn is no longer to come."""
+    taken = TakenTurn(
+        phase=state.first_turn_phase,
+        prompt=state.pending_initial_prompt,
+        results=state.pending_tool_results,
+    )
+    started, _ = mark_initial_turn_started(state)
+    return DeferredTurnState(first_turn_phase=started.first_turn_phase), taken
+
+
+def put_back(state: DeferredTurnState, taken: TakenTurn) -> DeferredTurnState:
+    """The turn failed before the agent ran: as if it had never started (SES-13).
+
+    A prompt staged meanwhile stays, behind the one that was taken.
+    """
+    meanwhile, prompt = state.pending_initial_prompt, taken.prompt
+    if prompt is UNSET:
+        prompt = meanwhile
+    elif meanwhile is not UNSET:
+        both = join((prompt.prompt, meanwhile.prompt))
+        prompt = PendingPrompt(prompt=both, accepted_at=prompt.accepted_at)
+    return DeferredTurnState(
+        first_turn_phase=taken.phase,
+        pending_initial_prompt=prompt,
+        pending_tool_results=(*taken.results, *state.pending_tool_results),
+    )
