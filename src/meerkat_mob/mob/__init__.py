@@ -9,6 +9,7 @@ from meerkat_mob.mob.session_service import MobSessionService, for_mobs
 from meerkat_mob.mob.spawn import SpawnSpec
 from meerkat_mob.mob.state import MobState
 from meerkat_mob.mob.tasks import MobTask
+from meerkat_mob.mob.team import addressee, default_members, spawn_team
 from meerkat_mob.mob.tools import Tasks
 
 __all__ = (
@@ -27,6 +28,9 @@ __all__ = (
     "RosterEntry",
     "SpawnSpec",
     "Tasks",
+    "addressee",
+    "default_members",
     "for_mobs",
     "open_realm",
+    "spawn_team",
 )
