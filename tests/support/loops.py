@@ -74,7 +74,7 @@ def _insist_on_stack_switching(story: Story) -> None:
 
     if not can_run_sync():
         story.close()
-        pytest.fail("this WebAssembly engine has no stack switching (JSPI): see scripts/run_in_node.mjs")
+        pytest.fail("no stack switching (JSPI) in this WebAssembly engine: see run_in_node.mjs")
 
 
 class Property(Protocol):

@@ -59,10 +59,17 @@ def left_out(listing: str, target: str) -> tuple[LeftOut, ...]:
     return targets[target].leave_out
 
 
+class Floors(msgspec.Struct, frozen=True):
+    """The part of ``floors.json`` that a run needs."""
+
+    floors: dict[str, int]
+
+
 class Tally(msgspec.Struct):
     """What happened to the tests, and what is wrong with the run as a whole."""
 
     target: str
+    whole: bool
     passed: int = 0
     failed: int = 0
     skips: list[str] = []
@@ -99,10 +106,11 @@ class Targets:
     def __init__(self, config: pytest.Config) -> None:
         target = os.environ.get("MEERKAT_TARGET", OWN_TARGET)
         self._left_out = left_out((TESTS / "targets.toml").read_text(), target)
-        self._tally = Tally(target)
+        whole = bool(config.getoption("--floors"))
+        self._tally = Tally(target, whole)
         self._tally_file: str | None = config.getoption("--tally")
-        floors = msgspec.json.decode((TESTS / "floors.json").read_bytes(), type=dict[str, int])
-        self._floor = floors.get(target, 0) if config.getoption("--floors") else None
+        recorded = msgspec.json.decode((TESTS / "floors.json").read_bytes(), type=Floors)
+        self._floor = recorded.floors.get(target, 0) if whole else None
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Do not even import what is left out whole: it may need what is not there."""
