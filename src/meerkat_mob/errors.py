@@ -59,11 +59,19 @@ class Finding(Protocol):
     """What a diagnostic shows of itself here (the struct lives with the definition)."""
 
     @property
-    def code(self) -> str: ...
+    def code(self) -> str:
+        """The stable word for it."""
+        ...
+
     @property
-    def message(self) -> str: ...
+    def message(self) -> str:
+        """What is wrong, for people."""
+        ...
+
     @property
-    def location(self) -> str | None: ...
+    def location(self) -> str | None:
+        """Where, if it has a place."""
+        ...
 
 
 class MeerkatError(Exception):
@@ -119,7 +127,9 @@ class CapabilityUnavailable(MeerkatError):
     code = "CAPABILITY_UNAVAILABLE"
 
     def __init__(self, *, capability: str, why: str, instead: str = "") -> None:
-        super().__init__(f"{capability} is not available: {why}" + (f"; {instead}" if instead else ""))
+        super().__init__(
+            f"{capability} is not available: {why}" + (f"; {instead}" if instead else "")
+        )
         self.capability, self.why, self.instead = capability, why, instead
 
 
@@ -282,7 +292,7 @@ class LlmFailed(AgentError):
 
     code = "PROVIDER_ERROR"
 
-    def __init__(  # noqa: PLR0913  (each is a fact a caller may act on)
+    def __init__(
         self,
         *,
         provider: str,
@@ -374,7 +384,9 @@ class InputEnded(RuntimeFault):
     code = "INPUT_ENDED"
 
     def __init__(self, *, input_id: str, reason: str) -> None:
-        super().__init__(f"input {input_id} ended unanswered: {reason}; send it again if it matters")
+        super().__init__(
+            f"input {input_id} ended unanswered: {reason}; send it again if it matters"
+        )
         self.input_id, self.reason = input_id, reason
 
 

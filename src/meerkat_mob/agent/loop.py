@@ -82,7 +82,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Agent:
     """A model, its tools and a transcript. One run at a time; the session sees to that."""
 
-    def __init__(  # noqa: PLR0913  (the parts an agent is made of, each given by its owner)
+    def __init__(
         self,
         spec: AgentSpec,
         *,
@@ -151,9 +151,7 @@ class Agent:
         return result
 
     def _failed(self, error: MeerkatError) -> None:
-        self._emit(
-            RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code)
-        )
+        self._emit(RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code))
 
     async def _turns(self) -> RunResult:
         text, turns, calls = "", 0, 0
@@ -291,8 +289,6 @@ class Agent:
             outcome = done.get(index, open_call)
             self._emit(ToolResultReceived(id=use.id, name=use.name, is_error=outcome.is_error))
             results.append(
-                ToolResult(
-                    tool_use_id=use.id, content=outcome.content, is_error=outcome.is_error
-                )
+                ToolResult(tool_use_id=use.id, content=outcome.content, is_error=outcome.is_error)
             )
         self._transcript.push(ToolResults(results=tuple(results)))

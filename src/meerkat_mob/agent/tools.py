@@ -37,6 +37,6 @@ class ToolSet:
         except InvalidParams as fault:
             return tool_error("invalid_arguments", str(fault))
         except MeerkatError as fault:
-            return tool_error("execution_failed", str(fault), code=fault.code.lower())
-        except Exception as fault:  # noqa: BLE001  (a tool's bug must not end the member's run)
+            return tool_error("execution_failed", str(fault), reason=fault.code.lower())
+        except Exception as fault:  # a tool's bug must not end the run
             return tool_error("execution_failed", f"{type(fault).__name__}: {fault}")

@@ -38,9 +38,7 @@ class PeerRequest(
 EnvelopeKind: TypeAlias = PeerMessage | PeerRequest
 
 
-class Envelope(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"sender": "from"}
-):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"sender": "from"}):
     """A message on its way; ``id`` is also the key by which its receiver takes it only once."""
 
     id: str

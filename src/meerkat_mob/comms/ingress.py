@@ -51,8 +51,6 @@ def peer_input(envelope: Envelope, *, input_id: str, now: int) -> PeerInput:
         case PeerRequest(intent=intent, params=params):
             return PeerInput(
                 header=header,
-                convention=RequestConvention(
-                    request_id=envelope.id, intent=intent, params=params
-                ),
+                convention=RequestConvention(request_id=envelope.id, intent=intent, params=params),
                 body=render(envelope),
             )

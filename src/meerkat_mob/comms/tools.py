@@ -37,10 +37,10 @@ def comms_tools(endpoint: Endpoint) -> tuple[Tool, ...]:
 
     async def send_message(args: SendMessage) -> Json:
         if not args.body.strip():
-            raise InvalidParams(what="the body is blank", path="send_message.body", hint="say something")
-        await endpoint.send(
-            args.to, PeerMessage(body=args.body, handling_mode=args.handling_mode)
-        )
+            raise InvalidParams(
+                what="the body is blank", path="send_message.body", hint="say something"
+            )
+        await endpoint.send(args.to, PeerMessage(body=args.body, handling_mode=args.handling_mode))
         return {"status": "sent"}
 
     async def peers(args: NoArguments) -> Json:

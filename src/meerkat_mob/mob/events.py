@@ -138,9 +138,7 @@ class MobEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: Fact
 
 
-class MemberEvent(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"member": "source"}
-):
+class MemberEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"member": "source"}):
     """Something a member's run said about itself. Not stored."""
 
     member: str
@@ -157,7 +155,7 @@ class Lagged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 AnyEvent: TypeAlias = MobEvent | MemberEvent | Lagged
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Fact)
+_decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 
 
 def encode_fact(fact: Fact) -> bytes:

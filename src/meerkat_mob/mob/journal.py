@@ -55,9 +55,7 @@ class Journal:
         """
         async with self._lock:
             facts = tuple(decide())
-            records = tuple(
-                NewRecord(kind=_tag(fact), body=encode_fact(fact)) for fact in facts
-            )
+            records = tuple(NewRecord(kind=_tag(fact), body=encode_fact(fact)) for fact in facts)
             append = Append(stream=self._stream, expected=self._revision, records=records)
             kept = await self._store.commit((append,))
             return tuple(self._fold(r, f) for r, f in zip(kept, facts, strict=True))
@@ -109,7 +107,9 @@ class Journal:
             position = self._ring.end
             if missed:
                 here = [e.cursor for e in found if isinstance(e, MobEvent)]
-                facts = [e async for e in self._stored(cursor, here[0] - 1 if here else self._revision)]
+                facts = [
+                    e async for e in self._stored(cursor, here[0] - 1 if here else self._revision)
+                ]
                 if missed > len(facts):
                     yield Lagged(skipped=missed - len(facts))
                 for event in facts:
@@ -132,9 +132,7 @@ class Journal:
                 yield event
 
     def _event(self, record: Record, fact: Fact) -> MobEvent:
-        return MobEvent(
-            cursor=record.seq, timestamp=record.at, mob_id=self.mob_id, kind=fact
-        )
+        return MobEvent(cursor=record.seq, timestamp=record.at, mob_id=self.mob_id, kind=fact)
 
 
 def _tag(fact: Fact) -> str:

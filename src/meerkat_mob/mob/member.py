@@ -71,10 +71,9 @@ class Member:
         return receipt
 
     async def ask(self, content: Content, *, timeout: float | None = None) -> str:
-        """Gives the member something to work on, waits until the whole mob is idle, and returns
-        the member's last non-empty text since.
+        """Like ``send``, but waits until the whole mob is idle and returns the member's answer.
 
-        ``timeout`` is in seconds. Raises what ``send`` raises, what the member's run failed
+        The answer is its last non-empty text since it was asked. ``timeout`` is in seconds. Raises what ``send`` raises, what the member's run failed
         with, ``WaitTimedOut``, and ``NoAnswer`` when it said nothing.
         """
         sessions = self._mob.service.sessions

@@ -28,7 +28,6 @@ from meerkat_mob.errors import (
 )
 from meerkat_mob.mob.definition import (
     MobDefinition,
-    Profile,
     RuntimeMode,
     encode_definition,
     validate,
@@ -95,9 +94,7 @@ class Mob:
             raise DefinitionInvalid(diagnostics=errors, source=definition.id)
         if not (service.supports_persistent_sessions or allow_ephemeral_sessions):
             raise PersistenceDisabled(what=f"mob {definition.id!r}")
-        mob = cls(
-            definition, service=service, store=store, router=router, clock=clock, ids=ids
-        )
+        mob = cls(definition, service=service, store=store, router=router, clock=clock, ids=ids)
         created = MobCreated(definition=msgspec.Raw(encode_definition(definition)))
         try:
             await mob.journal.record(lambda: (created,))
@@ -142,7 +139,7 @@ class Mob:
         return await self.spawn_spec(spec)
 
     async def spawn_spec(self, spec: SpawnSpec) -> Member:
-        """The same, from a struct. Its first input, if it has one, is accepted before this returns."""
+        """The same, from a struct. A first input is accepted before this returns."""
         async with self._lock:
             endpoint = await spawn_member(self, spec)
             self._endpoints[spec.member_id] = endpoint
@@ -166,8 +163,7 @@ class Mob:
         for member in members:
             endpoint = self._endpoints[member]
             profile = self.definition.profiles[endpoint.me.role]
-            if isinstance(profile, Profile):
-                limits[endpoint.me.name] = profile.max_inline_peer_notifications
+            limits[endpoint.me.name] = profile.max_inline_peer_notifications
         return limits
 
     def watch(self, member: str, profile: str, session_id: str) -> None:
@@ -225,7 +221,7 @@ class Mob:
         """
         member = self.member(member_id)
         profile = self.definition.profiles[member.profile]
-        if not (isinstance(profile, Profile) and profile.external_addressable):
+        if not profile.external_addressable:
             raise NotExternallyAddressable(member=member_id, profile=member.profile)
         return await member.send(content, handling_mode=handling_mode)
 

@@ -53,9 +53,7 @@ class Roster:
 
     def _wire(self, member: str, peer: str) -> None:
         if entry := self._entries.get(member):
-            self._entries[member] = msgspec.structs.replace(
-                entry, wired_to=entry.wired_to | {peer}
-            )
+            self._entries[member] = msgspec.structs.replace(entry, wired_to=entry.wired_to | {peer})
 
     def get(self, member: str) -> RosterEntry | None:
         """A member by id."""

@@ -124,7 +124,7 @@ def _admit(mob: Mob, spec: SpawnSpec) -> Profile:
     if mob.journal.roster.get(spec.member_id) is not None:
         raise MemberExists(member=spec.member_id)
     profile = mob.definition.profiles.get(spec.profile)
-    if not isinstance(profile, Profile):
+    if profile is None:
         raise ProfileNotFound(profile=spec.profile, known=tuple(mob.definition.profiles))
     if not profile.tools.comms:
         raise WiringRefused(

@@ -59,8 +59,9 @@ class TaskBoard:
     def creation(
         self, task_id: str, subject: str, description: str, blocked_by: tuple[str, ...]
     ) -> TaskCreated:
-        """The fact of a new task. Raises ``TaskRefused`` for a blank subject (T-1) or an
-        unknown dependency.
+        """The fact of a new task.
+
+        Raises ``TaskRefused`` for a blank subject (T-1) or an unknown dependency.
         """
         if not subject.strip():
             raise TaskRefused("a task needs a subject: say in a few words what is to be done")
@@ -70,10 +71,11 @@ class TaskBoard:
         )
 
     def update(self, task_id: str, status: TaskStatus, owner: str | None) -> TaskUpdated:
-        """The fact of a change. Raises ``TaskRefused`` for an unknown task (T-2), and for work
-        begun before what it waits for is completed (T-4).
+        """The fact of a change.
 
-        An owner is taken only with ``in_progress``; otherwise the present one stays (T-3).
+        An owner is taken only with ``in_progress``; otherwise the present one stays (T-3). Raises
+        ``TaskRefused`` for an unknown task (T-2), and for work begun before what it waits for is
+        completed (T-4).
         """
         self._known(task_id)
         task = self._tasks[task_id]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from meerkat_mob.errors import InvalidParams
-from meerkat_mob.mob.definition import MobDefinition, Profile
+from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.member import Member
 from meerkat_mob.mob.mob import Mob
 
@@ -16,8 +16,7 @@ from meerkat_mob.mob.mob import Mob
 def default_members(definition: MobDefinition) -> dict[str, str]:
     """One member per profile, named after it; the orchestrator's first."""
     lead = _lead(definition)
-    names = [n for n, p in definition.profiles.items() if isinstance(p, Profile)]
-    return {n: n for n in sorted(names, key=lambda n: n != lead)}
+    return {n: n for n in sorted(definition.profiles, key=lambda n: n != lead)}
 
 
 async def spawn_team(mob: Mob, members: Mapping[str, str] | None = None) -> tuple[Member, ...]:

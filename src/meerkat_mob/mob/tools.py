@@ -46,9 +46,7 @@ class Tasks:
         )
         return self.get(task_id)
 
-    async def update(
-        self, task_id: str, status: TaskStatus, owner: str | None = None
-    ) -> MobTask:
+    async def update(self, task_id: str, status: TaskStatus, owner: str | None = None) -> MobTask:
         """Changes a task. Raises ``TaskRefused`` (T-2, T-4)."""
         board = self._journal.board
         await self._journal.record(lambda: (self._in_time(board.update(task_id, status, owner)),))
@@ -104,7 +102,10 @@ def task_tools(tasks: Tasks) -> tuple[Tool, ...]:
         return {"ok": True, "task_id": task.id}
 
     async def update(args: UpdateTask) -> Json:
-        return {"ok": True, "task": _plain(await tasks.update(args.task_id, args.status, args.owner))}
+        return {
+            "ok": True,
+            "task": _plain(await tasks.update(args.task_id, args.status, args.owner)),
+        }
 
     async def read(args: GetTask) -> Json:
         return {"task": _plain(tasks.get(args.task_id))}
@@ -116,20 +117,29 @@ def task_tools(tasks: Tasks) -> tuple[Tool, ...]:
     origin = ToolProvenance(kind="mob", source_id="mob_tasks")
     return (
         typed_tool(
-            "mob_task_create", "Put a task on the team's board.", CreateTask, create,
+            "mob_task_create",
+            "Put a task on the team's board.",
+            CreateTask,
+            create,
             provenance=origin,
         ),
         typed_tool(
-            "mob_task_update", "Change a task's status, or claim it with in_progress and an owner.",
-            UpdateTask, update, provenance=origin,
+            "mob_task_update",
+            "Change a task's status, or claim it with in_progress and an owner.",
+            UpdateTask,
+            update,
+            provenance=origin,
         ),
-        typed_tool("mob_task_list", "List the team's tasks.", NoArguments, read_all, provenance=origin),
+        typed_tool(
+            "mob_task_list", "List the team's tasks.", NoArguments, read_all, provenance=origin
+        ),
         typed_tool("mob_task_get", "Read one task.", GetTask, read, provenance=origin),
     )
 
 
 def _plain(task: MobTask) -> Json:
-    return msgspec.to_builtins(task)
+    plain: Json = msgspec.to_builtins(task)
+    return plain
 
 
 def builtin_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -142,7 +152,10 @@ def builtin_tools(clock: Clock) -> tuple[Tool, ...]:
 
     return (
         typed_tool(
-            "datetime", "The present date and time (UTC).", NoArguments, now,
+            "datetime",
+            "The present date and time (UTC).",
+            NoArguments,
+            now,
             provenance=ToolProvenance(kind="builtin", source_id="builtins"),
         ),
     )

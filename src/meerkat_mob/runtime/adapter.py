@@ -21,14 +21,21 @@ from meerkat_mob.runtime.policy import decide
 from meerkat_mob.runtime.state import ACCEPTS, RuntimeState
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="outcome_type", tag="accepted"):
+class Accepted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="outcome_type", tag="accepted"
+):
     """The input was taken."""
 
     input_id: str
 
 
 class Deduplicated(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="outcome_type", tag="deduplicated"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="outcome_type",
+    tag="deduplicated",
 ):
     """An input with the same idempotency key was taken before; nothing was written."""
 
@@ -106,9 +113,7 @@ class RuntimeSessionAdapter:
             pending = record is not None and bool(LEGAL[record.phase])
             done = Deduplicated(input_id=item.header.id, existing_id=existing)
             return done, runtime.completion(existing) if pending else None
-        policy = decide(
-            item, silent_intents=runtime.silent_intents, keep_alive=runtime.keep_alive
-        )
+        policy = decide(item, silent_intents=runtime.silent_intents, keep_alive=runtime.keep_alive)
         runtime.inbox.admit(item, policy)
         future = runtime.completion(item.header.id)
         runtime.wake()

@@ -10,8 +10,14 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from meerkat_mob.core.inputs import Boundary, Input, InputKind, PeerInput, kind_of
-from meerkat_mob.core.inputs import RequestConvention
+from meerkat_mob.core.inputs import (
+    Boundary,
+    Input,
+    InputKind,
+    PeerInput,
+    RequestConvention,
+    kind_of,
+)
 from meerkat_mob.core.messages import HandlingMode
 
 Lane: TypeAlias = Literal["steer", "queue"]

@@ -7,6 +7,7 @@ a typed error. Archived sessions stay readable as a bounded number of final view
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import islice
@@ -130,10 +131,8 @@ class EphemeralSessionService:
 
     async def _end(self, session: LiveSession) -> None:
         session.admission.send(Signal.REQUEST_SHUTDOWN)
-        try:
+        with contextlib.suppress(SessionNotRunning):
             session.interrupt()
-        except SessionNotRunning:
-            pass
         await session.ended()
         session.events.close()
 

@@ -112,7 +112,9 @@ class LiveSession:
                 "create a new session for another one",
                 session_id=self.id,
             )
-        prompt = join((self._staged, with_instructions(request.prompt, request.additional_instructions)))
+        prompt = join(
+            (self._staged, with_instructions(request.prompt, request.additional_instructions))
+        )
         pending = self.transcript.has_pending_boundary
         has_content = not is_blank(prompt) or bool(request.preface)
         resume = request.execution_kind == "resume_pending" or (

@@ -27,9 +27,14 @@ class SessionAgent(Protocol):
     usage: Usage
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The model's name."""
+        ...
+
     @property
-    def provider(self) -> str: ...
+    def provider(self) -> str:
+        """Who answers for it."""
+        ...
 
     async def run(
         self,
@@ -56,7 +61,9 @@ class BuildAgent(Protocol):
         session_id: str,
         transcript: Transcript,
         emit: Callable[[AgentEvent], None],
-    ) -> SessionAgent: ...
+    ) -> SessionAgent:
+        """The agent, or what its builder refuses with."""
+        ...
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -136,9 +143,11 @@ class SessionService(Protocol):
         ...
 
     async def start_turn(self, session_id: str, request: StartTurnRequest) -> RunResult:
-        """One run. Raises ``SessionNotFound``, ``SessionBusy`` at once (SVC-2),
-        ``SessionUnsupported`` for a late system prompt, ``NoPendingBoundary`` when there is
-        nothing to do, ``RunCancelled`` after an interrupt, ``AgentError`` when the run fails.
+        """One run, from admission to commit.
+
+        Raises ``SessionNotFound``, ``SessionBusy`` at once (SVC-2), ``SessionUnsupported`` for a
+        late system prompt, ``NoPendingBoundary`` when there is nothing to do, ``RunCancelled``
+        after an interrupt, ``AgentError`` when the run fails.
         """
         ...
 
