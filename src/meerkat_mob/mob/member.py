@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -13,12 +13,10 @@ from meerkat_mob.core.content import Content, is_blank
 from meerkat_mob.core.events import EventEnvelope
 from meerkat_mob.core.inputs import InputHeader, OperatorSource, PromptInput
 from meerkat_mob.core.messages import AssistantMessage, HandlingMode, text_of_message
-from meerkat_mob.errors import InputEnded, InvalidParams, NoAnswer, WaitTimedOut
+from meerkat_mob.errors import InputEnded, InvalidParams, MemberNotFound, NoAnswer, SessionNotFound
+from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.state import Command, require
 from meerkat_mob.runtime import Abandoned, Deduplicated, Outcome, RuntimeTerminated
-
-if TYPE_CHECKING:
-    from meerkat_mob.mob.mob import Mob
 
 MemberStatus: TypeAlias = Literal["active", "completed", "unknown"]
 
@@ -36,24 +34,28 @@ class MemberSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A member as of its last finished run (MobMemberSnapshot). ``busy``: it works or will."""
 
     status: MemberStatus
-    busy: bool
-    output_preview: str | None
-    tokens_used: int
-    is_final: bool
-    current_session_id: str | None
+    busy: bool = False
+    output_preview: str | None = None
+    tokens_used: int = 0
+    is_final: bool = False
+    current_session_id: str | None = None
 
 
 class Member:
     """A handle; the facts behind it belong to the mob."""
 
-    def __init__(self, mob: Mob, member_id: str, profile: str, session_id: str) -> None:
-        self._mob = mob
-        self.id = member_id
-        self.profile = profile
-        self.session_id = session_id
+    def __init__(self, context: MobContext, member_id: str) -> None:
+        entry = context.journal.roster.get(member_id)
+        if entry is None:
+            known = [e.member for e in context.journal.roster.list()]
+            raise MemberNotFound(member=member_id, known=known)
+        self._context = context
+        self.id = entry.member
+        self.profile = entry.profile
+        self.session_id = entry.session_id
 
     def __repr__(self) -> str:
-        return f"<member {self.id} ({self.profile}) of {self._mob.id}>"
+        return f"<member {self.id} ({self.profile}) of {self._context.mob_id}>"
 
     async def send(
         self,
@@ -73,21 +75,20 @@ class Member:
     async def ask(self, content: Content, *, timeout: float | None = None) -> str:
         """Like ``send``, but waits until the whole mob is idle and returns the member's answer.
 
-        The answer is its last non-empty text since it was asked. ``timeout`` is in seconds. Raises what ``send`` raises, what the member's run failed
-        with, ``WaitTimedOut``, and ``NoAnswer`` when it said nothing.
+        The answer is its last non-empty text since it was asked. ``timeout`` is in seconds.
+        Raises what ``send`` raises, what the member's run failed with, ``WaitTimedOut``, and
+        ``NoAnswer`` when it said nothing.
         """
-        sessions = self._mob.service.sessions
+        sessions = self._context.sessions
         before = (await sessions.read(self.session_id)).state.message_count
         receipt, ended = await self._accept(content, "queue", None)
         try:
             async with asyncio.timeout(timeout):
                 if ended is not None:
                     _raise_if_lost(await ended, receipt.input_id)
-                await self._mob.wait_idle()
+                await self._context.wait_idle()
         except TimeoutError:
-            raise WaitTimedOut(
-                what=f"an answer of {self.id}", seconds=timeout or 0, busy=self._mob.busy_members()
-            ) from None
+            raise self._context.timed_out(f"an answer of {self.id}", timeout) from None
         history = await sessions.read_history(self.session_id, offset=before)
         for message in reversed(history.messages):
             if isinstance(message, AssistantMessage) and (text := text_of_message(message)):
@@ -97,18 +98,19 @@ class Member:
     async def _accept(
         self, content: Content, mode: HandlingMode, key: str | None
     ) -> tuple[DeliveryReceipt, asyncio.Future[Outcome] | None]:
-        require(self._mob.state, Command.SEND)
+        context = self._context
+        require(context.journal.state, Command.SEND)
         if is_blank(content):
             raise InvalidParams(what="the content is blank", path="content", hint="say something")
         header = InputHeader(
-            id=self._mob.new_id(),
-            timestamp=self._mob.now(),
+            id=context.new_id(),
+            timestamp=context.now(),
             source=OperatorSource(),
             idempotency_key=UNSET if key is None else key,
         )
         item = PromptInput(header=header, content=content, handling_mode=mode)
-        adapter = self._mob.service.runtime_adapter()
-        outcome, ended = await adapter.accept_input_with_completion(self.session_id, item)
+        accept = context.runtime.accept_input_with_completion
+        outcome, ended = await accept(self.session_id, item)
         known = outcome.existing_id if isinstance(outcome, Deduplicated) else outcome.input_id
         receipt = DeliveryReceipt(
             member_id=self.id, session_id=self.session_id, input_id=known, handling_mode=mode
@@ -117,24 +119,42 @@ class Member:
 
     async def interrupt(self) -> None:
         """Cancels the run the member is in, if any. The member takes the next one (U-4)."""
-        await self._mob.service.runtime_adapter().interrupt_current_run(self.session_id)
+        await self._context.runtime.interrupt_current_run(self.session_id)
 
     async def status(self) -> MemberSnapshot:
         """How the member stands. Never waits for a run."""
-        return await self._mob.member_status(self.id)
+        return await snapshot(self._context, self.id)
 
     def events(self, *, after: int | None = None) -> AsyncGenerator[EventEnvelope, None]:
         """What the member's runs say, from now or after a number."""
-        return self._mob.service.sessions.subscribe_session_events(self.session_id, after=after)
+        return self._context.sessions.subscribe_session_events(self.session_id, after=after)
+
+
+async def snapshot(context: MobContext, member_id: str) -> MemberSnapshot:
+    """The one classification of a member (spec mob 2.10); unknown ids are unknown and final."""
+    entry = context.journal.roster.get(member_id)
+    if entry is None:
+        return MemberSnapshot(status="unknown", is_final=True)
+    live = await context.sessions.has_live_session(entry.session_id)
+    try:
+        view = await context.sessions.read(entry.session_id)
+    except SessionNotFound:
+        return MemberSnapshot(status="completed", is_final=True)
+    return MemberSnapshot(
+        status="active" if live else "completed",
+        busy=context.runtime.is_busy(entry.session_id),
+        output_preview=view.state.last_assistant_text,
+        tokens_used=view.billing.total_tokens,
+        is_final=not live,
+        current_session_id=entry.session_id if live else None,
+    )
 
 
 def _raise_if_lost(outcome: Outcome, input_id: str) -> None:
     match outcome:
         case Abandoned(error=error) if error is not None:
             raise error
-        case Abandoned(reason=reason):
-            raise InputEnded(input_id=input_id, reason=reason)
-        case RuntimeTerminated(reason=reason):
+        case Abandoned(reason=reason) | RuntimeTerminated(reason=reason):
             raise InputEnded(input_id=input_id, reason=reason)
         case _:
             pass

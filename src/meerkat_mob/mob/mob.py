@@ -12,39 +12,36 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.comms import Endpoint, Router
+from meerkat_mob.comms import Router
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.errors import (
-    DefinitionInvalid,
-    MemberNotFound,
     MobExists,
     NotExternallyAddressable,
     PersistenceDisabled,
-    SessionNotFound,
     StaleRevision,
-    WaitTimedOut,
 )
+from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.definition import (
     MobDefinition,
     RuntimeMode,
     encode_definition,
-    validate,
+    ensure_valid,
 )
 from meerkat_mob.mob.events import (
     AnyEvent,
+    Fact,
     MobCreated,
     MobDestroyed,
     MobEvent,
     MobResumed,
     MobStopped,
 )
-from meerkat_mob.mob.journal import Journal
-from meerkat_mob.mob.member import DeliveryReceipt, Member, MemberSnapshot
+from meerkat_mob.mob.member import DeliveryReceipt, Member, MemberSnapshot, snapshot
 from meerkat_mob.mob.roster import RosterEntry
 from meerkat_mob.mob.session_service import MobSessionService
-from meerkat_mob.mob.spawn import SpawnSpec, introduce, kickoff_sentence, spawn_member
+from meerkat_mob.mob.spawn import SpawnSpec, first_input, introduce_to_peers, spawn_member
 from meerkat_mob.mob.state import Command, MobState, require
 from meerkat_mob.mob.tools import Tasks
 from meerkat_mob.store.protocol import Store
@@ -53,24 +50,10 @@ from meerkat_mob.store.protocol import Store
 class Mob:
     """A team at work. Made by ``Realm.create_mob``, or by ``Mob.create`` over parts of your own."""
 
-    def __init__(
-        self,
-        definition: MobDefinition,
-        *,
-        service: MobSessionService,
-        store: Store,
-        router: Router,
-        clock: Clock,
-        ids: Callable[[], str],
-    ) -> None:
-        self.definition = definition
-        self.service, self.router = service, router
-        self.journal = Journal(definition.id, store)
-        self.tasks = Tasks(self.journal, ids)
-        self.now, self.new_id = clock, ids
+    def __init__(self, context: MobContext) -> None:
+        self._context = context
         self._lock = asyncio.Lock()
-        self._endpoints: dict[str, Endpoint] = {}
-        self._unwatch: dict[str, Callable[[], None]] = {}
+        self._unwatch: list[Callable[[], None]] = []
 
     @classmethod
     async def create(
@@ -89,31 +72,41 @@ class Mob:
         Raises ``DefinitionInvalid`` with every error, ``PersistenceDisabled`` when the service
         keeps sessions in memory only and that was not opted in to, ``MobExists``.
         """
-        errors = [d for d in validate(definition) if d.severity == "error"]
-        if errors:
-            raise DefinitionInvalid(diagnostics=errors, source=definition.id)
+        ensure_valid(definition)
         if not (service.supports_persistent_sessions or allow_ephemeral_sessions):
             raise PersistenceDisabled(what=f"mob {definition.id!r}")
-        mob = cls(definition, service=service, store=store, router=router, clock=clock, ids=ids)
+        context = MobContext(
+            definition, service=service, store=store, router=router, clock=clock, ids=ids
+        )
         created = MobCreated(definition=msgspec.Raw(encode_definition(definition)))
         try:
-            await mob.journal.record(lambda: (created,))
+            await context.journal.record(lambda: (created,))
         except StaleRevision:
             raise MobExists(mob_id=definition.id) from None
-        return mob
+        return cls(context)
 
     @property
     def id(self) -> str:
         """The mob's id."""
-        return self.definition.id
+        return self._context.mob_id
+
+    @property
+    def definition(self) -> MobDefinition:
+        """What it was made from."""
+        return self._context.definition
 
     @property
     def state(self) -> MobState:
         """Running, Stopped or Destroyed."""
-        return self.journal.state
+        return self._context.journal.state
+
+    @property
+    def tasks(self) -> Tasks:
+        """The team's task board."""
+        return self._context.tasks
 
     def __repr__(self) -> str:
-        return f"<mob {self.id}: {self.state}, {len(self.journal.roster)} members>"
+        return f"<mob {self.id}: {self.state}, {len(self._context.journal.roster)} members>"
 
     # -- members -------------------------------------------------------------------------------
 
@@ -141,75 +134,32 @@ class Mob:
     async def spawn_spec(self, spec: SpawnSpec) -> Member:
         """The same, from a struct. A first input is accepted before this returns."""
         async with self._lock:
-            endpoint = await spawn_member(self, spec)
-            self._endpoints[spec.member_id] = endpoint
-            await self._wire(spec.member_id)
-        member = self.member(spec.member_id)
-        first = spec.initial_message
-        if first is None and spec.kickoff:
-            first = kickoff_sentence(self.id, spec.profile, spec.member_id)
-        if first is not None:
+            await spawn_member(self._context, spec)
+            member = self.member(spec.member_id)
+            self._watch(member)
+            await introduce_to_peers(self._context, spec.member_id)
+        if (first := first_input(self.id, spec)) is not None:
             await member.send(first)
         return member
 
-    async def _wire(self, member_id: str) -> None:
-        entry = self.journal.roster.get(member_id)
-        for peer in sorted(entry.wired_to) if entry else ():
-            pair = self._endpoints[member_id], self._endpoints[peer]
-            await introduce(*pair, self._notification_limits(member_id, peer))
-
-    def _notification_limits(self, *members: str) -> dict[str, int | None]:
-        limits: dict[str, int | None] = {}
-        for member in members:
-            endpoint = self._endpoints[member]
-            profile = self.definition.profiles[endpoint.me.role]
-            limits[endpoint.me.name] = profile.max_inline_peer_notifications
-        return limits
-
-    def watch(self, member: str, profile: str, session_id: str) -> None:
-        """Shows what the member's runs say among the mob's events."""
-        self._unwatch[member] = self.service.sessions.watch_session_events(
-            session_id, lambda envelope: self.journal.show(member, profile, envelope)
+    def _watch(self, member: Member) -> None:
+        journal = self._context.journal
+        stop = self._context.sessions.watch_session_events(
+            member.session_id, lambda event: journal.show(member.id, member.profile, event)
         )
+        self._unwatch.append(stop)
 
     def member(self, member_id: str) -> Member:
         """A handle. Raises ``MemberNotFound``, naming who there is."""
-        entry = self.journal.roster.get(member_id)
-        if entry is None:
-            known = [e.member for e in self.journal.roster.list()]
-            raise MemberNotFound(member=member_id, known=known)
-        return Member(self, entry.member, entry.profile, entry.session_id)
+        return Member(self._context, member_id)
 
     def members(self) -> tuple[RosterEntry, ...]:
         """The roster, by member id."""
-        return self.journal.roster.list()
+        return self._context.journal.roster.list()
 
     async def member_status(self, member_id: str) -> MemberSnapshot:
         """How a member stands; ``unknown`` and final when there is none of that id."""
-        entry = self.journal.roster.get(member_id)
-        if entry is None:
-            return MemberSnapshot(
-                status="unknown",
-                busy=False,
-                output_preview=None,
-                tokens_used=0,
-                is_final=True,
-                current_session_id=None,
-            )
-        sessions = self.service.sessions
-        live = await sessions.has_live_session(entry.session_id)
-        try:
-            view = await sessions.read(entry.session_id)
-        except SessionNotFound:
-            view = None
-        return MemberSnapshot(
-            status="active" if live else "completed",
-            busy=self.service.runtime_adapter().is_busy(entry.session_id),
-            output_preview=view.state.last_assistant_text if view else None,
-            tokens_used=view.billing.total_tokens if view else 0,
-            is_final=not live,
-            current_session_id=entry.session_id if live else None,
-        )
+        return await snapshot(self._context, member_id)
 
     async def send(
         self, member_id: str, content: Content, *, handling_mode: HandlingMode = "queue"
@@ -220,31 +170,20 @@ class Mob:
         handle writes to anyone.
         """
         member = self.member(member_id)
-        profile = self.definition.profiles[member.profile]
-        if not profile.external_addressable:
+        if not self.definition.profiles[member.profile].external_addressable:
             raise NotExternallyAddressable(member=member_id, profile=member.profile)
         return await member.send(content, handling_mode=handling_mode)
 
-    # -- idle ----------------------------------------------------------------------------------
-
     def busy_members(self) -> tuple[str, ...]:
         """Members with a run going on or an input that asks for one."""
-        adapter = self.service.runtime_adapter()
-        return tuple(e.member for e in self.members() if adapter.is_busy(e.session_id))
+        return self._context.busy_members()
 
     async def wait_idle(self, *, timeout: float | None = None) -> None:
         """Waits until no member works or will: counted, never guessed by silence.
 
         ``timeout`` is in seconds; raises ``WaitTimedOut`` naming who is still at work.
         """
-        adapter = self.service.runtime_adapter()
-        try:
-            async with asyncio.timeout(timeout):
-                await adapter.activity.until(lambda: not self.busy_members())
-        except TimeoutError:
-            raise WaitTimedOut(
-                what="idle", seconds=timeout or 0, busy=self.busy_members()
-            ) from None
+        await self._context.within(timeout, "idle")
 
     # -- events --------------------------------------------------------------------------------
 
@@ -254,11 +193,11 @@ class Mob:
         Stored facts come as ``MobEvent``, what members' runs say as ``MemberEvent``; a reader
         that is too slow gets ``Lagged``. With None it starts from now.
         """
-        return self.journal.events(after)
+        return self._context.journal.events(after)
 
     async def poll_events(self, after: int = 0, limit: int = 100) -> Sequence[MobEvent]:
         """Stored facts with a higher cursor, at most ``limit``."""
-        return await self.journal.poll(after, limit)
+        return await self._context.journal.poll(after, limit)
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -267,34 +206,42 @@ class Mob:
         async with self._lock:
             require(self.state, Command.STOP)
             self._hold(held=True)
-            adapter = self.service.runtime_adapter()
             for entry in self.members():
-                await adapter.interrupt_current_run(entry.session_id)
-            await adapter.activity.until(lambda: not self.busy_members())
-            await self.journal.record(lambda: (MobStopped(),))
+                await self._context.runtime.interrupt_current_run(entry.session_id)
+            await self._context.wait_idle()
+            await self._record(MobStopped())
 
     async def resume(self) -> None:
         """Lets a stopped mob work again, first on what was waiting."""
         async with self._lock:
             require(self.state, Command.RESUME)
-            await self.journal.record(lambda: (MobResumed(),))
+            await self._record(MobResumed())
             self._hold(held=False)
 
     def _hold(self, *, held: bool) -> None:
         for entry in self.members():
-            self.service.runtime_adapter().hold(entry.session_id, held=held)
+            self._context.runtime.hold(entry.session_id, held=held)
 
     async def destroy(self) -> None:
         """Ends the mob: runs are interrupted, sessions archived, event streams closed."""
         async with self._lock:
             require(self.state, Command.DESTROY)
-            await self.journal.record(lambda: (MobDestroyed(),))
-            adapter = self.service.runtime_adapter()
+            await self._record(MobDestroyed())
             for entry in self.members():
-                await adapter.unregister_session(entry.session_id, reason="the mob was destroyed")
-                await self.service.sessions.archive(entry.session_id)
-                self._unwatch.pop(entry.member)()
-            for endpoint in self._endpoints.values():
-                self.router.close(endpoint)
-            self._endpoints.clear()
-            self.journal.close()
+                await self._context.runtime.unregister_session(
+                    entry.session_id, reason="the mob was destroyed"
+                )
+                await self._context.sessions.archive(entry.session_id)
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of names and watchers and ends the event streams; the facts stay."""
+        for stop in self._unwatch:
+            stop()
+        self._unwatch.clear()
+        for endpoint in self._context.endpoints.values():
+            self._context.router.close(endpoint)
+        self._context.journal.close()
+
+    async def _record(self, fact: Fact) -> None:
+        await self._context.journal.record(lambda: (fact,))

@@ -20,7 +20,6 @@ from meerkat_mob.llm import ClientChoice, LlmClient, choose, open_client
 from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.session_service import for_mobs
-from meerkat_mob.mob.state import MobState
 from meerkat_mob.sessions import EphemeralSessionService
 from meerkat_mob.store import MemoryStore
 
@@ -99,8 +98,7 @@ class Realm:
     async def aclose(self) -> None:
         """Ends every run, then frees sessions, store and model clients. Idempotent."""
         for mob in self.mobs():
-            if mob.state is not MobState.DESTROYED:
-                mob.journal.close()
+            mob.close()
         await self.service.runtime_adapter().aclose()
         await self.sessions.aclose()
         await self._store.aclose()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -30,6 +30,7 @@ from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import InvalidParams, MemberExists, ProfileNotFound, WiringRefused
+from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags
 from meerkat_mob.mob.events import (
     CapabilityMissing,
@@ -43,9 +44,6 @@ from meerkat_mob.mob.state import Command, require
 from meerkat_mob.mob.tools import OFFERED, builtin_tools, task_tools
 from meerkat_mob.mob.wiring import wiring_targets
 from meerkat_mob.runtime import SessionExecutor
-
-if TYPE_CHECKING:
-    from meerkat_mob.mob.mob import Mob
 
 RESERVED: Final = "__flow_system_"
 
@@ -64,38 +62,40 @@ class SpawnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     labels: Mapping[str, str] = {}
 
 
-def kickoff_sentence(mob: str, profile: str, member: str) -> str:
-    """The first input of a member that is told to start without one of its own."""
+def first_input(mob_id: str, spec: SpawnSpec) -> Content | None:
+    """What a new member is given to begin with, if anything."""
+    if spec.initial_message is not None or not spec.kickoff:
+        return spec.initial_message
     return (
-        f'You have joined the team "{mob}" as "{member}" with the role {profile}. '
+        f'You have joined the team "{mob_id}" as "{spec.member_id}" with the role {spec.profile}. '
         "Look at who your peers are and begin with what your role asks for."
     )
 
 
-async def spawn_member(mob: Mob, spec: SpawnSpec) -> Endpoint:
-    """Makes the member and returns its endpoint. Called with the mob's structural lock held.
+async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
+    """Makes the member. Called with the mob's structural lock held.
 
     Raises, with nothing left behind: ``InvalidTransition``, ``MemberExists``,
     ``ProfileNotFound``, ``WiringRefused`` (comms are off, or the id is reserved),
     ``SkillMissing``, ``LlmFailed`` (nobody answers for its model), ``AgentError``.
     """
-    profile = _admit(mob, spec)
+    profile = _admit(context, spec)
     prompt = system_prompt(
-        mob=mob.id,
+        mob=context.mob_id,
         profile_name=spec.profile,
         profile=profile,
         member=spec.member_id,
-        skills=mob.definition.skills,
+        skills=context.definition.skills,
     )
     mode = profile.runtime_mode if spec.runtime_mode is UNSET else spec.runtime_mode
-    session_id = mob.new_id()
+    session_id = context.new_id()
     async with AsyncExitStack() as undo:
-        endpoint = _open_endpoint(mob, spec, profile, session_id)
-        undo.callback(mob.router.close, endpoint)
-        sessions, adapter = mob.service.sessions, mob.service.runtime_adapter()
-        tools = _tools(mob, profile, endpoint)
+        endpoint = _open_endpoint(context, spec, profile, session_id)
+        undo.callback(context.router.close, endpoint)
+        sessions, adapter = context.sessions, context.runtime
+        tools = _tools(context, profile, endpoint)
         await sessions.create_session(
-            _session_request(spec, profile, mob.id, mode, prompt, session_id, tools)
+            _session_request(spec, profile, context.mob_id, mode, prompt, session_id, tools)
         )
         undo.push_async_callback(sessions.discard_live_session, session_id)
         adapter.register_session(
@@ -105,14 +105,13 @@ async def spawn_member(mob: Mob, spec: SpawnSpec) -> Endpoint:
         )
         undo.push_async_callback(adapter.unregister_session, session_id)
         adapter.set_session_silent_intents(session_id, LIFECYCLE_INTENTS)
-        await mob.journal.record(lambda: _facts(mob, spec, profile, mode, session_id))
+        await context.journal.record(lambda: _facts(context, spec, profile, mode, session_id))
         undo.pop_all()
-    mob.watch(spec.member_id, spec.profile, session_id)
-    return endpoint
+    context.endpoints[spec.member_id] = endpoint
 
 
-def _admit(mob: Mob, spec: SpawnSpec) -> Profile:
-    require(mob.state, Command.SPAWN)
+def _admit(context: MobContext, spec: SpawnSpec) -> Profile:
+    require(context.journal.state, Command.SPAWN)
     if not spec.member_id.strip() or "/" in spec.member_id:
         raise InvalidParams(
             what=f"{spec.member_id!r} cannot be a member's id",
@@ -121,11 +120,11 @@ def _admit(mob: Mob, spec: SpawnSpec) -> Profile:
         )
     if spec.member_id.startswith(RESERVED):
         raise WiringRefused(f"ids that start with {RESERVED!r} are reserved: choose another id")
-    if mob.journal.roster.get(spec.member_id) is not None:
+    if context.journal.roster.get(spec.member_id) is not None:
         raise MemberExists(member=spec.member_id)
-    profile = mob.definition.profiles.get(spec.profile)
+    profile = context.definition.profiles.get(spec.profile)
     if profile is None:
-        raise ProfileNotFound(profile=spec.profile, known=tuple(mob.definition.profiles))
+        raise ProfileNotFound(profile=spec.profile, known=tuple(context.definition.profiles))
     if not profile.tools.comms:
         raise WiringRefused(
             f"profile {spec.profile!r} has no comms, and a member of a team must be reachable: "
@@ -134,25 +133,27 @@ def _admit(mob: Mob, spec: SpawnSpec) -> Profile:
     return profile
 
 
-def _open_endpoint(mob: Mob, spec: SpawnSpec, profile: Profile, session_id: str) -> Endpoint:
+def _open_endpoint(
+    context: MobContext, spec: SpawnSpec, profile: Profile, session_id: str
+) -> Endpoint:
     me = PeerSpec(
-        name=comms_name(mob.id, spec.profile, spec.member_id),
+        name=comms_name(context.mob_id, spec.profile, spec.member_id),
         role=spec.profile,
         description=profile.peer_description,
     )
 
     async def deliver(envelope: Envelope) -> None:
-        item = peer_input(envelope, input_id=mob.new_id(), now=mob.now())
-        await mob.service.runtime_adapter().accept_input(session_id, item)
+        item = peer_input(envelope, input_id=context.new_id(), now=context.now())
+        await context.runtime.accept_input(session_id, item)
 
-    return mob.router.open(me, deliver)
+    return context.router.open(me, deliver)
 
 
-def _tools(mob: Mob, profile: Profile, endpoint: Endpoint) -> tuple[Tool, ...]:
+def _tools(context: MobContext, profile: Profile, endpoint: Endpoint) -> tuple[Tool, ...]:
     return (
         *comms_tools(endpoint),
-        *(task_tools(mob.tasks) if profile.tools.mob_tasks else ()),
-        *(builtin_tools(mob.now) if profile.tools.builtins else ()),
+        *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
+        *(builtin_tools(context.now) if profile.tools.builtins else ()),
     )
 
 
@@ -186,11 +187,11 @@ def _session_request(  # noqa: PLR0917
 
 
 def _facts(
-    mob: Mob, spec: SpawnSpec, profile: Profile, mode: RuntimeMode, session_id: str
+    context: MobContext, spec: SpawnSpec, profile: Profile, mode: RuntimeMode, session_id: str
 ) -> tuple[Fact, ...]:
-    require(mob.state, Command.SPAWN)
+    require(context.journal.state, Command.SPAWN)
     targets = wiring_targets(
-        mob.definition, mob.journal.roster, member=spec.member_id, profile=spec.profile
+        context.definition, context.journal.roster, member=spec.member_id, profile=spec.profile
     )
     return (
         MemberSpawned(
@@ -208,23 +209,32 @@ def _facts(
     )
 
 
-async def introduce(a: Endpoint, b: Endpoint, limits: Mapping[str, int | None]) -> None:
-    """Lets two members write to each other and tells each about the other.
+async def introduce_to_peers(context: MobContext, member_id: str) -> None:
+    """Lets a new member and those it is wired to write to each other, and tells each of them."""
+    entry = context.journal.roster.get(member_id)
+    me = context.endpoints[member_id]
+    for peer in sorted(entry.wired_to) if entry else ():
+        other = context.endpoints[peer]
+        me.trust(other.me)
+        other.trust(me.me)
+        await _tell(context, me, about=other)
+        await _tell(context, other, about=me)
 
-    ``limits`` holds ``max_inline_peer_notifications`` by name: 0 tells nothing, a positive
-    number stops telling beyond that many peers, None and -1 always tell.
+
+async def _tell(context: MobContext, reader: Endpoint, *, about: Endpoint) -> None:
+    """News of a peer, unless the reader's profile says it has enough of it.
+
+    ``max_inline_peer_notifications``: 0 tells nothing, a positive number stops beyond that many
+    peers, absent and -1 always tell.
     """
-    a.trust(b.me)
-    b.trust(a.me)
-    for one, other in ((a, b), (b, a)):
-        limit = limits.get(other.me.name)
-        if limit is None or limit < 0 or len(other.peers) <= limit:
-            news = PeerRequest(
-                intent=PEER_ADDED,
-                params={
-                    "peer": one.me.name,
-                    "role": one.me.role,
-                    "description": one.me.description,
-                },
-            )
-            await one.send(other.me.name, news)
+    limit = context.definition.profiles[reader.me.role].max_inline_peer_notifications
+    if limit is None or limit < 0 or len(reader.peers) <= limit:
+        news = PeerRequest(
+            intent=PEER_ADDED,
+            params={
+                "peer": about.me.name,
+                "role": about.me.role,
+                "description": about.me.description,
+            },
+        )
+        await about.send(reader.me.name, news)
