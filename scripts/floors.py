@@ -6,7 +6,7 @@ A floor falls only when ``--lower`` names its target and says why; say it in the
 """
 
 import argparse
-import sys
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -36,35 +36,41 @@ def read_floors() -> Floors:
     return msgspec.json.decode(FILE.read_bytes(), type=Floors)
 
 
-def main() -> int:
+def main() -> None:
     """Compare, then write everything or refuse everything."""
     parser = argparse.ArgumentParser(description="Raise the floors to the last run's counts.")
-    parser.add_argument("--lower", action="append", default=[], metavar="'TARGET: REASON'")
+    parser.add_argument("--lower", action="append", default=[], metavar="'TARGET: WHY'")
     asked: list[str] = parser.parse_args().lower
-    reasons = {
-        target: reason.strip() for target, _, reason in (one.partition(":") for one in asked)
+    parts = [one.partition(":") for one in asked]
+    tallies = {
+        file.stem: msgspec.json.decode(file.read_bytes(), type=Tally)
+        for file in sorted(TALLIES.glob("*.json"))
     }
-    recorded = read_floors()
-    floors, lowered = dict(recorded.floors), list(recorded.lowered)
-    for file in sorted(TALLIES.glob("*.json")):
-        target, tally = file.stem, msgspec.json.decode(file.read_bytes(), type=Tally)
-        old = floors.get(target, 0)
-        if not tally.whole or tally.failed:
-            print(
-                f"{target}: stays at {old}; its last run was not of the whole suite, or not green"
-            )
+    old = read_floors()
+    new = raised(old, tallies, {target: why.strip() for target, _, why in parts})
+    for target, floor in new.floors.items():
+        print(f"{target}: {old.floors.get(target, 0)} -> {floor}")
+    FILE.write_bytes(msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
+
+
+def raised(old: Floors, tallies: Mapping[str, Tally], reasons: Mapping[str, str]) -> Floors:
+    """The new floors. A run that was red, or of a part of the suite, changes nothing.
+
+    Ends the program when a floor would fall without a reason.
+    """
+    floors, lowered = dict(old.floors), list(old.lowered)
+    for target, tally in tallies.items():
+        floor = floors.get(target, 0)
+        if tally.failed or not tally.whole:
             continue
-        if tally.passed < old:
+        if tally.passed < floor:
             if not reasons.get(target):
-                print(f"{target}: {old} would fall to {tally.passed}: --lower '{target}: WHY'")
-                return 1
-            lowered.append(f"{target} {old} -> {tally.passed}: {reasons[target]}")
+                told = f"{target}: {floor} would fall to {tally.passed}"
+                raise SystemExit(f"{told}; say why: make floors LOWER='{target}: WHY'")
+            lowered.append(f"{target} {floor} -> {tally.passed}: {reasons[target]}")
         floors[target] = tally.passed
-        print(f"{target}: {old} -> {tally.passed}")
-    new = msgspec.json.encode(Floors(floors, tuple(lowered)))
-    FILE.write_bytes(msgspec.json.format(new, indent=2) + b"\n")
-    return 0
+    return Floors(floors, tuple(lowered))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -123,11 +123,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if wrapped is None:
         run(test(**args))
     else:
-        _run_property(test, wrapped, run, args)
+        run_property(test, wrapped, run, args)
     return True
 
 
-def _run_property(
+def run_property(
     test: Callable[..., Any],
     wrapped: Property,
     run: Callable[[Story], None],

@@ -45,6 +45,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One section of ``targets.toml``."""
 
     about: str
+    same_as: str | None = None
     leave_out: tuple[LeftOut, ...] = ()
 
 
@@ -53,10 +54,12 @@ def left_out(listing: str, target: str) -> tuple[LeftOut, ...]:
     targets = msgspec.convert(tomllib.loads(listing), dict[str, Target])
     if target not in targets:
         raise pytest.UsageError(f"no target {target!r} in targets.toml: {', '.join(targets)}")
-    for one in targets[target].leave_out:
+    asked = targets[target]
+    shared = left_out(listing, asked.same_as) if asked.same_as else ()
+    for one in asked.leave_out:
         if not one.file.exists():
             raise pytest.UsageError(f"targets.toml: {target} leaves out {one.path}, which is gone")
-    return targets[target].leave_out
+    return (*shared, *asked.leave_out)
 
 
 class Floors(msgspec.Struct, frozen=True):
