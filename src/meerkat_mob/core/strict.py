@@ -129,6 +129,11 @@ class _Walk:
     def invalid(self, path: str, message: str, near: str | None = None) -> None:
         self.fault("invalid_value", path, message, near)
 
+    def no_such_word(self, words: Iterable[str], data: object, path: str) -> None:
+        near = nearest(data, words) if isinstance(data, str) else None
+        hint = f"; did you mean {near!r}?" if near else ""
+        self.invalid(path, f"expected {_one_of(words)}, found {found(data)}{hint}", near)
+
     def value(self, info: inspect.Type, data: object, path: str) -> object:
         """Dispatches on the kind of type."""
         match info:
@@ -144,9 +149,7 @@ class _Walk:
                 item = info.item_type
                 return [self.value(item, x, f"{path}[{i}]") for i, x in enumerate(data)]
             case inspect.LiteralType() if data not in info.values:
-                words = [str(v) for v in info.values]
-                near = nearest(data, words) if isinstance(data, str) else None
-                self.invalid(path, f"expected {_one_of(words)}, found {found(data)}", near)
+                self.no_such_word([str(v) for v in info.values], data, path)
             case inspect.StrType(min_length=1) if data == "":
                 self.invalid(path, "must not be empty")
             case _ if not self.takes(info, data) or not _within(info, data):
@@ -182,10 +185,11 @@ class _Walk:
         if isinstance(tag, str) and tag in known:
             return self.struct(known[tag], data, path)
         if tag is None:
-            self.fault("missing_field", place, f"{tag_field!r} is missing: {_one_of(known)}")
+            self.fault(
+                "missing_field", place, f"{tag_field!r} is missing: expected {_one_of(known)}"
+            )
         else:
-            near = nearest(tag, known) if isinstance(tag, str) else None
-            self.invalid(place, f"expected {_one_of(known)}, found {found(tag)}", near)
+            self.no_such_word(known, tag, place)
         return None
 
     def struct(self, info: inspect.StructType, data: object, path: str) -> object:
@@ -211,7 +215,9 @@ class _Walk:
         for name, field in fields.items():
             if field.required and name not in clean:
                 wanted = _wanted(field.type)
-                self.fault("missing_field", join(path, name), f"{name!r} is missing: {wanted}")
+                self.fault(
+                    "missing_field", join(path, name), f"{name!r} is missing: expected {wanted}"
+                )
         if hasattr(cls, "__post_init__") and len(self.faults) == faults_before:
             self.rule_of(cls, clean, path)
         return clean

@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from meerkat_mob.errors import DefinitionInvalid
-from meerkat_mob.mob.definition.diagnostics import Diagnostic, error, errors_of, warnings_of
+from meerkat_mob.mob.definition.diagnostics import (
+    Diagnostic,
+    error,
+    errors_of,
+    warning,
+    warnings_of,
+)
 from meerkat_mob.mob.definition.model import MobDefinition, Profile
 from meerkat_mob.mob.definition.validate_flow import check_flows
 
@@ -77,14 +83,17 @@ def _check_profiles(definition: MobDefinition) -> Iterator[Diagnostic]:
 
 
 def _check_inside(definition: MobDefinition, profile: Profile, place: str) -> Iterator[Diagnostic]:
-    for i, skill in enumerate(profile.skills):
-        if skill not in definition.skills:
-            message = f"the skill {skill!r} does not exist: add [skills.{skill}]"
-            yield error("missing_skill_ref", f"{place}.skills[{i}]", message)
-    for i, server in enumerate(profile.tools.mcp):
-        if server not in definition.mcp_servers:
-            message = f"the MCP server {server!r} does not exist: add [mcp.{server}]"
-            yield error("missing_mcp_ref", f"{place}.tools.mcp[{i}]", message)
+    """A definition with no skills (or servers) at all may name those of its host: a warning."""
+    for i, name in enumerate(profile.skills):
+        if name not in definition.skills:
+            absent = error if definition.skills else warning
+            message = f"the skill {name!r} does not exist: add [skills.{name}]"
+            yield absent("missing_skill_ref", f"{place}.skills[{i}]", message)
+    for i, name in enumerate(profile.tools.mcp):
+        if name not in definition.mcp_servers:
+            absent = error if definition.mcp_servers else warning
+            message = f"the MCP server {name!r} does not exist: add [mcp.{name}]"
+            yield absent("missing_mcp_ref", f"{place}.tools.mcp[{i}]", message)
     threshold = profile.max_inline_peer_notifications
     if threshold is not None and threshold < -1:
         yield error(
