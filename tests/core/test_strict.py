@@ -49,7 +49,7 @@ def faults_of(data: object, dialect: Dialect | None = None) -> list[tuple[str, s
     return [(f.kind, f.path) for f in faults]
 
 
-def test_good_data_becomes_the_struct():
+def test_good_data_becomes_the_struct() -> None:
     value, faults = decode(
         Order, {**PLAIN_ORDER, "cook": {"name": "Bo"}, "prices": {"leek": 2}, "warm": True}
     )
@@ -59,7 +59,7 @@ def test_good_data_becomes_the_struct():
     assert faults == ()
 
 
-def test_all_faults_are_told_at_once_with_their_full_places():
+def test_all_faults_are_told_at_once_with_their_full_places() -> None:
     data = {
         "gest": "Ada",
         "dish": {"kind": "tea", "minutes": 99},
@@ -82,25 +82,25 @@ def test_all_faults_are_told_at_once_with_their_full_places():
     ]
 
 
-def test_the_place_begins_with_the_given_path():
+def test_the_place_begins_with_the_given_path() -> None:
     _, faults = decode(Cook, {}, path="params.cook")
     message = "'name' is missing: expected text"
     assert faults == (Fault(kind="missing_field", path="params.cook.name", message=message),)
 
 
-def test_an_unknown_key_names_the_nearest_known_one():
+def test_an_unknown_key_names_the_nearest_known_one() -> None:
     _, faults = decode(Order, {**PLAIN_ORDER, "Moood": "calm"})
     assert [f.nearest for f in faults] == ["mood"]
     assert "did you mean 'mood'?" in faults[0].message
 
 
-def test_an_unknown_key_like_no_other_lists_what_is_known():
+def test_an_unknown_key_like_no_other_lists_what_is_known() -> None:
     _, faults = decode(Cook, {"name": "Bo", "zzz": 1})
     assert faults[0].nearest is None
     assert "known here: name" in faults[0].message
 
 
-def test_a_value_is_built_beside_unknown_keys():
+def test_a_value_is_built_beside_unknown_keys() -> None:
     value, faults = decode(Cook, {"name": "Bo", "hat": "tall"})
     assert value == Cook(name="Bo")
     assert [f.kind for f in faults] == ["unknown_field"]
@@ -119,7 +119,7 @@ def test_a_value_is_built_beside_unknown_keys():
 )
 def test_a_tag_chooses_the_struct_and_is_told_when_it_does_not(
     dish: object, fault: tuple[str, str]
-):
+) -> None:
     assert faults_of({"guest": "Ada", "dish": dish}) == [fault]
 
 
@@ -140,7 +140,7 @@ def test_a_tag_chooses_the_struct_and_is_told_when_it_does_not(
         ("extra", {"a": [1, {"b": {1, 2}}]}, "a set"),
     ],
 )
-def test_a_wrong_type_says_what_was_found(key: str, wrong: object, found: str | None):
+def test_a_wrong_type_says_what_was_found(key: str, wrong: object, found: str | None) -> None:
     value, faults = decode(Order, {**PLAIN_ORDER, key: wrong})
     assert value is None
     if found is None:
@@ -151,20 +151,20 @@ def test_a_wrong_type_says_what_was_found(key: str, wrong: object, found: str | 
         assert f"found {found}" in faults[0].message
 
 
-def test_null_means_absent_unless_the_type_has_a_null():
+def test_null_means_absent_unless_the_type_has_a_null() -> None:
     data = {**PLAIN_ORDER, "mood": None, "notes": None, "cook": None, "prices": {"leek": None}}
     value, faults = decode(Order, data)
     assert value == Order(guest="Ada", dish=Soup(of="leek"))
     assert faults == ()
 
 
-def test_null_inside_json_is_kept():
+def test_null_inside_json_is_kept() -> None:
     value, _ = decode(Order, {**PLAIN_ORDER, "extra": {"a": None, "b": [None]}})
     assert value is not None
     assert value.extra == {"a": None, "b": [None]}
 
 
-def test_a_struct_with_its_own_rule_is_faulted_at_its_place():
+def test_a_struct_with_its_own_rule_is_faulted_at_its_place() -> None:
     said = [{"type": "text", "text": "see"}, {"type": "image", "media_type": "x", "source": "blob"}]
     value, faults = decode(Order, {**PLAIN_ORDER, "said": said})
     assert value is None
@@ -172,7 +172,7 @@ def test_a_struct_with_its_own_rule_is_faulted_at_its_place():
     assert "blob_id" in faults[0].message
 
 
-def test_an_alias_stands_for_its_field_and_keeps_its_place():
+def test_an_alias_stands_for_its_field_and_keeps_its_place() -> None:
     dialect = Dialect(aliases={Order: {"customer": "guest"}})
     dish = PLAIN_ORDER["dish"]
     value, _ = decode(Order, {"customer": "Ada", "dish": dish}, dialect=dialect)
@@ -182,7 +182,7 @@ def test_an_alias_stands_for_its_field_and_keeps_its_place():
     assert faults_of(both, dialect) == [("invalid_value", "customer")]
 
 
-def test_a_bare_text_stands_for_a_struct_that_has_a_shorthand():
+def test_a_bare_text_stands_for_a_struct_that_has_a_shorthand() -> None:
     dialect = Dialect(shorthand={Cook: "name"})
     value, _ = decode(Order, {**PLAIN_ORDER, "cook": "Bo"}, dialect=dialect)
     assert value is not None
@@ -190,28 +190,29 @@ def test_a_bare_text_stands_for_a_struct_that_has_a_shorthand():
     assert faults_of({**PLAIN_ORDER, "cook": 5}, dialect) == [("invalid_value", "cook")]
 
 
-def test_a_known_key_without_effect_is_told_unless_it_asks_for_nothing():
+def test_a_known_key_without_effect_is_told_unless_it_asks_for_nothing() -> None:
     dialect = Dialect(unsupported={Cook: {"hat": "cooks go bareheaded"}})
     value, faults = decode(Cook, {"name": "Bo", "hat": "tall"}, dialect=dialect)
     assert value == Cook(name="Bo")
     assert [(f.kind, f.path) for f in faults] == [("unsupported_field", "hat")]
     assert "cooks go bareheaded" in faults[0].message
-    for nothing in (None, False, "", [], {}):
+    nothings: tuple[Json, ...] = (None, False, "", [], {})
+    for nothing in nothings:
         assert decode(Cook, {"name": "Bo", "hat": nothing}, dialect=dialect)[1] == ()
 
 
-def test_a_hidden_field_is_unknown_to_authors():
+def test_a_hidden_field_is_unknown_to_authors() -> None:
     dialect = Dialect(hidden={Order: frozenset({"warm"})})
     assert faults_of({**PLAIN_ORDER, "warm": True}, dialect) == [("unknown_field", "warm")]
 
 
-def test_a_hint_takes_the_place_of_the_nearest_name():
+def test_a_hint_takes_the_place_of_the_nearest_name() -> None:
     dialect = Dialect(hints={Cook: {"names": "a cook has one name"}})
     _, faults = decode(Cook, {"name": "Bo", "names": []}, dialect=dialect)
     assert faults[0].message == "unknown key 'names'; a cook has one name"
 
 
-def test_data_nested_without_end_is_a_fault():
+def test_data_nested_without_end_is_a_fault() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
@@ -223,7 +224,7 @@ def test_data_nested_without_end_is_a_fault():
 @pytest.mark.parametrize(
     ("typed", "meant"), [("comsm", "comms"), ("SHELL", "shell"), ("qqq", None)]
 )
-def test_the_nearest_name_is_found_or_not(typed: str, meant: str | None):
+def test_the_nearest_name_is_found_or_not(typed: str, meant: str | None) -> None:
     assert nearest(typed, ["comms", "shell", "memory"]) == meant
 
 
@@ -237,7 +238,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_any_data_gives_a_value_or_a_fault_and_never_raises(data: object):
+def test_any_data_gives_a_value_or_a_fault_and_never_raises(data: object) -> None:
     value, faults = decode(Order, data)
     assert value is not None or faults
 
@@ -253,5 +254,5 @@ def test_any_data_gives_a_value_or_a_fault_and_never_raises(data: object):
         warm=st.booleans() | st.just(UNSET),
     )
 )
-def test_what_was_encoded_decodes_to_the_same(order: Order):
+def test_what_was_encoded_decodes_to_the_same(order: Order) -> None:
     assert decode(Order, msgspec.to_builtins(order)) == (order, ())
