@@ -46,6 +46,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str = ""
 
     @property
+    def failures(self) -> int:
+        """Failed tests; a run that went wrong as a whole counts as one."""
+        return self.counts.failed or (1 if self.exit_code else 0)
+
+    @property
     def line(self) -> str:
         """One line for the summary."""
         if self.why_not:
@@ -99,7 +104,7 @@ def main() -> int:
 
     print("\n" + "\n".join(outcome.line for outcome in outcomes))
     passed = sum(outcome.counts.passed for outcome in outcomes)
-    failed = sum(outcome.counts.failed for outcome in outcomes)
+    failed = sum(outcome.failures for outcome in outcomes)
     print(f"{passed} passed, {failed} failed", flush=True)
     left_out = any(outcome.why_not for outcome in outcomes)
     if left_out and os.environ.get("CI"):

@@ -37,6 +37,11 @@ class StaticFiles(SimpleHTTPRequestHandler):
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 
+    def handle(self) -> None:
+        """A browser that turns away in the middle of an answer is no fault of ours."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
         """Be quiet; the browser's own tools show requests."""
 

@@ -59,6 +59,7 @@ def test_asyncio_run_waits_here_because_stacks_switch() -> None:
     assert asyncio.run(answer()) == 42
 
 
+@pytest.mark.native_only
 async def test_fetch_to_elsewhere_is_refused() -> None:
     import js
     from pyodide.ffi import JsException
