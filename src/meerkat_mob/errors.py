@@ -411,7 +411,7 @@ class PeerNotFound(CommsError):
 
 
 class ClockStuck(MeerkatError):
-    """Virtual time cannot go on: a deadlock, or a limit. ``waiting`` says which task waits where."""
+    """Virtual time cannot go on: a deadlock, or a limit. ``waiting`` says who waits where."""
 
     code = "CLOCK_STUCK"
 
