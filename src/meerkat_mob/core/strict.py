@@ -136,6 +136,7 @@ class _Walk:
 
     def value(self, info: inspect.Type, data: object, path: str) -> object:
         """Dispatches on the kind of type."""
+        info = _bare(info)
         match info:
             case inspect.AnyType():
                 return self.json(data, path)
@@ -160,6 +161,7 @@ class _Walk:
 
     def takes(self, info: inspect.Type, data: object) -> bool:
         """Whether data is of the JSON kind that the type takes."""
+        info = _bare(info)
         if isinstance(info, inspect.StructType) and info.cls in self._dialect.shorthand:
             return isinstance(data, (str, Mapping))
         return _KINDS[type(info)](data)
@@ -309,6 +311,7 @@ _WORDS: Final[Mapping[type[inspect.Type], str]] = {
 
 def _wanted(info: inspect.Type) -> str:
     """What a type takes, in words."""
+    info = _bare(info)
     match info:
         case inspect.UnionType():
             words = (_wanted(t) for t in info.types if not isinstance(t, inspect.NoneType))
@@ -340,9 +343,15 @@ def _within(info: inspect.Type, data: object) -> bool:
 
 
 def _takes_null(info: inspect.Type) -> bool:
+    info = _bare(info)
     if isinstance(info, inspect.UnionType):
         return any(_takes_null(t) for t in info.types)
     return isinstance(info, (inspect.NoneType, inspect.AnyType))
+
+
+def _bare(info: inspect.Type) -> inspect.Type:
+    """The type without what is only said about it, such as a description for a schema."""
+    return _bare(info.type) if isinstance(info, inspect.Metadata) else info
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.strict import decode
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, ToolProvenance, tool_value
 from meerkat_mob.errors import InvalidParams
 
@@ -24,17 +25,15 @@ def typed_tool(
 ) -> Tool:
     """A tool whose arguments are the struct ``args`` and whose result is JSON.
 
-    ``args`` forbids unknown fields; a call that does not fit raises ``InvalidParams`` naming the
-    place, which the tool set turns into an ``invalid_arguments`` result.
+    A call that does not fit ``args`` raises ``InvalidParams`` with every fault, its place and the
+    nearest known key, which the tool set turns into an ``invalid_arguments`` result.
     """
 
     async def execute(call: ToolCall) -> ToolOutcome:
-        try:
-            given = msgspec.json.decode(call.args, type=args)
-        except msgspec.ValidationError as fault:
-            raise InvalidParams(
-                what=str(fault), path=name, hint=f"it takes: {', '.join(args.__struct_fields__)}"
-            ) from None
+        given, faults = decode(args, msgspec.json.decode(call.args), path=name)
+        if given is None or faults:
+            told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+            raise InvalidParams(what=told, hint="correct the call and make it again")
         return tool_value(await run(given))
 
     definition = ToolDef(
@@ -51,7 +50,8 @@ def schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:
     schemas, components = msgspec.json.schema_components((args,), ref_template="{name}")
     inlined = _inline(cast("Json", schemas[0]), cast("dict[str, Json]", components))
     schema = cast("dict[str, Json]", inlined)
-    schema.pop("title", None)
+    for about_the_struct in ("title", "description"):
+        schema.pop(about_the_struct, None)
     return schema
 
 
