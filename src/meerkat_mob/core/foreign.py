@@ -12,7 +12,15 @@ from typing import Final
 from meerkat_mob.core.jsonvalue import Json
 
 OPAQUE: Final = frozenset(
-    {"app_context", "args", "hooks_override", "input_schema", "provider_params", "schema"}
+    {
+        "app_context",
+        "args",
+        "hooks_override",
+        "input_schema",
+        "output_schema",
+        "provider_params",
+        "schema",
+    }
 )
 STAGED: Final = frozenset({"pending", "pending_initial_prompt", "pending_tool_results"})
 """Members of our states under which things wait that carry the instant of their acceptance."""
