@@ -29,7 +29,6 @@ from meerkat_mob.errors import (
     SessionNotFound,
     SessionNotRunning,
 )
-from meerkat_mob.sessions.admission import Signal
 from meerkat_mob.sessions.export import document_of
 from meerkat_mob.sessions.live import LiveSession
 from meerkat_mob.sessions.service import (
@@ -59,6 +58,7 @@ class EphemeralSessionService:
         self._build_agent, self._clock, self._ids = build_agent, clock, ids
         self._max_sessions = max_sessions
         self._live: dict[str, LiveSession] = {}
+        self._draining: set[LiveSession] = set()
         self._archived: OrderedDict[str, SessionView] = OrderedDict()
 
     # -- life ----------------------------------------------------------------------------------
@@ -102,12 +102,14 @@ class EphemeralSessionService:
         """See ``SessionService.archive``. A running turn ends first, for its own caller."""
         session = self._session(session_id)
         del self._live[session_id]
-        session.admission.send(Signal.REQUEST_SHUTDOWN)
+        self._draining.add(session)
         self._keep_view(session)
-        if session.admission.is_active:
-            await session.ended()
-            self._keep_view(session)
-        session.events.close()
+        session.shut_down(when_closed=lambda: self._archive_closed(session))
+        await session.ended()
+
+    def _archive_closed(self, session: LiveSession) -> None:
+        self._draining.discard(session)
+        self._keep_view(session)
 
     def _keep_view(self, session: LiveSession) -> None:
         self._archived[session.id] = session.view()
@@ -123,18 +125,18 @@ class EphemeralSessionService:
 
     async def aclose(self) -> None:
         """See ``SessionService.aclose``."""
-        sessions = list(self._live.values())
+        sessions = [*self._live.values(), *self._draining]
         self._live.clear()
         async with asyncio.TaskGroup() as group:
             for session in sessions:
                 group.create_task(self._end(session))
 
     async def _end(self, session: LiveSession) -> None:
-        session.admission.send(Signal.REQUEST_SHUTDOWN)
+        if session not in self._draining:
+            session.shut_down()
         with contextlib.suppress(SessionNotRunning):
             session.interrupt()
         await session.ended()
-        session.events.close()
 
     # -- looks ---------------------------------------------------------------------------------
 
@@ -152,8 +154,9 @@ class EphemeralSessionService:
         """See ``SessionService.list``."""
         wanted = query.labels.items()
         found = (s.summary() for s in self._live.values() if wanted <= s.labels.items())
-        end = None if query.limit is None else query.offset + query.limit
-        return list(islice(found, query.offset, end))
+        start = max(query.offset, 0)
+        end = None if query.limit is None else start + max(query.limit, 0)
+        return list(islice(found, start, end))
 
     async def read_history(
         self, session_id: str, *, offset: int = 0, limit: int | None = None
@@ -163,17 +166,17 @@ class EphemeralSessionService:
             raise PersistenceDisabled(
                 what="the history of an archived session", session_id=session_id
             )
-        session = self._session(session_id)
-        count = session.committed
+        said = self._session(session_id).committed
+        count = len(said)
         start = min(max(offset, 0), count)
-        room = count - start if limit is None else min(limit, count - start)
+        messages = said.slice(start, limit)
         return SessionHistory(
             session_id=session_id,
             message_count=count,
             offset=start,
             limit=limit,
-            has_more=start + room < count,
-            messages=session.transcript.slice(start, room),
+            has_more=start + len(messages) < count,
+            messages=messages,
         )
 
     async def export_session(self, session_id: str) -> Session:
@@ -212,8 +215,8 @@ class EphemeralSessionService:
             run_id=run_id,
             boundary=boundary,
             contributing_input_ids=contributing_input_ids,
-            conversation_digest=session.transcript.digest(),
-            message_count=len(session.transcript),
+            conversation_digest=session.committed.digest(),
+            message_count=len(session.committed),
         )
         return ApplyOutput(receipt=receipt, result=result)
 

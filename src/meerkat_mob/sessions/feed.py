@@ -6,7 +6,9 @@ older ones, or is too slow, gets a ``stream_truncated`` first.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Final
 
 from meerkat_mob.core.events import AgentEvent, EventEnvelope, StreamTruncated
@@ -26,16 +28,30 @@ class EventFeed:
         self._watchers: list[Watch] = []
 
     def emit(self, event: AgentEvent) -> None:
-        """Numbers an event and gives it to everyone."""
+        """Numbers an event and gives it to everyone.
+
+        A watcher that raises is let go of, and the loop is told: watching never stops a run
+        (EVN-3).
+        """
         envelope = self._envelope(event, self._ring.end + 1)
         self._ring.append(envelope)
-        for watch in self._watchers:
-            watch(envelope)
+        for watch in tuple(self._watchers):
+            try:
+                watch(envelope)
+            except Exception as error:  # it is not this run's fault
+                self._unwatch(watch)
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a watcher of session events was let go of", "exception": error}
+                )
 
     def watch(self, watcher: Watch) -> Callable[[], None]:
         """Calls ``watcher`` for each event from now on; returns how to stop that."""
         self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
+        return lambda: self._unwatch(watcher)
+
+    def _unwatch(self, watcher: Watch) -> None:
+        with suppress(ValueError):
+            self._watchers.remove(watcher)
 
     def close(self) -> None:
         """Ends every subscription once it has seen what is here."""

@@ -1,7 +1,8 @@
 """A live session: its transcript, its agent, its events, and the one run it may have.
 
 Rule: from admission to the end of a run the session answers reads from what was last committed,
-and whatever ends a run leaves the session ready for the next one.
+and whatever ends a run leaves the session ready for the next one. A turn that ends before its
+agent began is as if it had never started (SES-13).
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.core.content import Content, is_blank, join
-from meerkat_mob.core.events import RunResult
+from meerkat_mob.core.deferred_turn import (
+    DeferredTurnState,
+    TakenTurn,
+    arm,
+    put_back,
+    stage_initial_prompt,
+    take_turn,
+)
+from meerkat_mob.core.events import AgentEvent, RunResult, RunStarted
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest, with_instructions
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import NoPendingBoundary, RunCancelled, SessionUnsupported
-from meerkat_mob.sessions.admission import Admission, Signal
+from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.feed import EventFeed
 from meerkat_mob.sessions.service import (
     BuildAgent,
@@ -54,101 +63,122 @@ class LiveSession:
         self.request: Final = request
         self.created_at: Final = clock()
         self.updated_at = self.created_at
-        self.transcript: Final = Transcript()
+        self.deferred = _first_turn(request, now=self.created_at)
+        """What waits for the next turn, and whether it would be the first."""
         self.events: Final = EventFeed(f"session:{session_id}", clock=clock, ids=ids)
         self.admission: Final = Admission(session_id)
-        self.agent: Final = build_agent(
-            request, session_id=session_id, transcript=self.transcript, emit=self.events.emit
+        self._transcript: Final = Transcript()
+        self._agent: Final = build_agent(
+            request, session_id=session_id, transcript=self._transcript, emit=self._emit
         )
         self._clock = clock
-        self._window_open = request.initial_turn == "defer"
-        staged = self._window_open and request.deferred_prompt_policy == "stage"
-        self._staged: Content = request.prompt if staged and not is_blank(request.prompt) else ""
         self._run: asyncio.Task[RunResult] | None = None
+        self._began = False
         self._ended: asyncio.Event = asyncio.Event()
         self._ended.set()
+        self._when_closed: Callable[[], None] | None = None
         if request.system_prompt:
-            self.transcript.set_system_prompt(request.system_prompt)
-        self._view = self._look()
+            self._transcript.set_system_prompt(request.system_prompt)
+        self._commit()
 
     # -- turns ---------------------------------------------------------------------------------
 
     async def start_turn(self, request: StartTurnRequest) -> RunResult:
         """One run, from admission to commit. Its errors are those of ``SessionService``."""
         self.admission.send(Signal.REQUEST_START_TURN)
-        window, staged = self._window_open, self._staged
+        self.deferred, taken = take_turn(self.deferred)
+        self._began = False
         try:
-            plan = self._plan(request)
-        except (SessionUnsupported, NoPendingBoundary):
-            self._window_open, self._staged = window, staged
+            plan = self._plan(request, taken)
+        except BaseException:
+            self.deferred = put_back(self.deferred, taken)
             self.admission.send(Signal.ABORT)
             raise
         self.admission.send(Signal.BEGIN_RUN)
         self._ended.clear()
-        began = False
-
-        async def run() -> RunResult:
-            nonlocal began
-            began = True
-            return await self._execute(plan)
-
-        self._run = asyncio.ensure_future(run())
+        self._run = asyncio.create_task(self._perform(plan), name=f"run of session {self.id}")
+        cancels = _cancels_of_this_task()
         try:
             return await self._run
         except asyncio.CancelledError:
-            if self.admission.interrupted and not _caller_is_cancelled():
-                raise RunCancelled from None
-            raise
+            if _cancels_of_this_task() > cancels:
+                raise
+            raise RunCancelled from None
         finally:
-            if not began:  # cancelled before the first step: nothing was taken (SES-13)
-                self._window_open, self._staged = window, staged
-            self._finish()
+            self._finish(taken)
 
-    def _plan(self, request: StartTurnRequest) -> Plan:
-        """Decides what to run (spec sessions 3.1, steps 4 to 6) and takes what was staged."""
-        if request.system_prompt is not None and not self._window_open:
+    def _plan(self, request: StartTurnRequest, taken: TakenTurn) -> Plan:
+        """Decides what to run (spec sessions 3.1, steps 4 to 6)."""
+        if request.system_prompt is not None and taken.phase != "pending":
             raise SessionUnsupported(
                 what="a system prompt is taken by the first turn of a deferred session only: "
                 "create a new session for another one",
                 session_id=self.id,
             )
-        prompt = join(
-            (self._staged, with_instructions(request.prompt, request.additional_instructions))
-        )
-        pending = self.transcript.has_pending_boundary
+        staged = "" if taken.prompt is UNSET else taken.prompt.prompt
+        said = with_instructions(request.prompt, request.additional_instructions)
+        prompt = join((staged, said))
         has_content = not is_blank(prompt) or bool(request.preface)
         resume = request.execution_kind == "resume_pending" or (
             request.execution_kind is UNSET and not has_content
         )
-        if resume and not pending:
+        if resume and not self._transcript.has_pending_boundary:
             raise NoPendingBoundary
-        self._window_open, self._staged = False, ""
-        if request.system_prompt is not None:
-            self.transcript.set_system_prompt(request.system_prompt)
         return Plan(prompt=None if resume else prompt, request=request)
 
-    async def _execute(self, plan: Plan) -> RunResult:
+    async def _perform(self, plan: Plan) -> RunResult:
+        request = plan.request
+        if request.system_prompt is not None:
+            self._transcript.set_system_prompt(request.system_prompt)
         if plan.prompt is None:
-            return await self.agent.run_pending()
-        return await self.agent.run(
-            plan.prompt,
-            preface=plan.request.preface,
-            render_metadata=plan.request.render_metadata,
+            return await self._agent.run_pending()
+        return await self._agent.run(
+            plan.prompt, preface=request.preface, render_metadata=request.render_metadata
         )
 
-    def _finish(self) -> None:
+    def _emit(self, event: AgentEvent) -> None:
+        """What the agent says goes to the feed; its first word tells that it began."""
+        self._began = self._began or isinstance(event, RunStarted)
+        self.events.emit(event)
+
+    def _finish(self, taken: TakenTurn) -> None:
         self._run = None
         self.admission.send(Signal.RESOLVE_RUN)
-        self.updated_at = self._clock()
-        self._view = self._look()
+        if self._began:
+            self.updated_at = self._clock()
+            self._commit()
+        else:
+            self.deferred = put_back(self.deferred, taken)
+            if self._transcript != self.committed:
+                self._transcript.replace_all(self.committed.view())
         self.admission.send(Signal.FINALIZE_TURN)
         self._ended.set()
+        if self.admission.phase is Phase.SHUTTING_DOWN:
+            self._close()
 
     def interrupt(self) -> None:
-        """Cancels the run. It stops at once, repairs its transcript and ends as cancelled."""
+        """Cancels the run. It stops at once, repairs its transcript and ends as cancelled.
+
+        A second one, while the first takes effect, changes nothing. Raises ``SessionNotRunning``.
+        """
+        already = self.admission.interrupted
         self.admission.send(Signal.REQUEST_INTERRUPT)
-        if self._run is not None:
+        if self._run is not None and not already:
             self._run.cancel()
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def shut_down(self, *, when_closed: Callable[[], None] | None = None) -> None:
+        """Takes no more turns. Closes, and says so, at once or when the present run has ended."""
+        self._when_closed = when_closed
+        self.admission.send(Signal.REQUEST_SHUTDOWN)
+        if not self.admission.is_active:
+            self._close()
+
+    def _close(self) -> None:
+        self.events.close()
+        if self._when_closed is not None:
+            self._when_closed()
 
     async def ended(self) -> None:
         """Waits until no run is going on."""
@@ -156,10 +186,24 @@ class LiveSession:
 
     # -- looks: never wait ---------------------------------------------------------------------
 
-    @property
-    def committed(self) -> int:
-        """How many messages were there when the last run ended."""
-        return self._view.state.message_count
+    def _commit(self) -> None:
+        """What is here now is what reads answer from, until the next commit. Costs no history."""
+        self.committed = self._transcript.fork()
+        usage = self._agent.usage
+        self._view = SessionView(
+            state=SessionInfo(
+                session_id=self.id,
+                created_at=self.created_at,
+                updated_at=self.updated_at,
+                message_count=len(self.committed),
+                is_active=False,
+                model=self._agent.model,
+                provider=self._agent.provider,
+                last_assistant_text=self.committed.last_assistant_text,
+                labels=self.labels,
+            ),
+            billing=SessionUsage(total_tokens=usage.total, usage=usage),
+        )
 
     def view(self) -> SessionView:
         """The session as of its last commit, with whether it runs now."""
@@ -179,24 +223,17 @@ class LiveSession:
             labels=self.labels,
         )
 
-    def _look(self) -> SessionView:
-        usage = self.agent.usage
-        return SessionView(
-            state=SessionInfo(
-                session_id=self.id,
-                created_at=self.created_at,
-                updated_at=self.updated_at,
-                message_count=len(self.transcript),
-                is_active=False,
-                model=self.agent.model,
-                provider=self.agent.provider,
-                last_assistant_text=self.transcript.last_assistant_text,
-                labels=self.labels,
-            ),
-            billing=SessionUsage(total_tokens=usage.total, usage=usage),
-        )
+
+def _first_turn(request: CreateSessionRequest, *, now: int) -> DeferredTurnState:
+    """A deferred create arms the first turn, and stages its prompt if it says so (DEF-1)."""
+    if request.initial_turn != "defer":
+        return DeferredTurnState()
+    armed = arm(DeferredTurnState())
+    if request.deferred_prompt_policy == "discard":
+        return armed
+    return stage_initial_prompt(armed, request.prompt, now=now)
 
 
-def _caller_is_cancelled() -> bool:
+def _cancels_of_this_task() -> int:
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,10 +36,13 @@ class Ring(Generic[T]):
         self._wake()
 
     def take(self, position: int) -> tuple[int, list[T]]:
-        """How many items at and after ``position`` are gone, and those that are here."""
-        missed = max(self.start - position, 0)
-        skip = position + missed - self.start
-        return missed, [item for n, item in enumerate(self._items) if n >= skip]
+        """How many items at and after ``position`` are gone, and those that are here.
+
+        Costs what it returns, not what is kept.
+        """
+        count = min(max(self.end - position, 0), len(self._items))
+        newest_first = islice(reversed(self._items), count)
+        return max(self.start - position, 0), list(newest_first)[::-1]
 
     async def wait(self, position: int) -> bool:
         """Waits until an item at ``position`` exists; False when the ring closed without one."""
