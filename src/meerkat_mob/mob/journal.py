@@ -96,31 +96,29 @@ class Journal:
         events it missed; facts are never missed, they are read again from the store.
         """
         cursor = self._revision if after_cursor is None else after_cursor
-        return self._read(cursor, self._ring.end)
+        return self._read(cursor, self._ring.end, self._revision)
 
-    async def _read(self, cursor: int, position: int) -> AsyncGenerator[AnyEvent, None]:
+    async def _read(self, cursor: int, position: int, shown: int) -> AsyncGenerator[AnyEvent, None]:
+        """``cursor`` is the last fact the reader has; ``shown`` the last one before ``position``."""
         async for event in self._stored(cursor, self._revision):
             cursor = event.cursor
             yield event
         while await self._ring.wait(position):
             missed, found = self._ring.take(position)
-            position = self._ring.end
+            newest = self._revision
             if missed:
-                here = [e.cursor for e in found if isinstance(e, MobEvent)]
-                facts = [
-                    e async for e in self._stored(cursor, here[0] - 1 if here else self._revision)
-                ]
-                if missed > len(facts):
-                    yield Lagged(skipped=missed - len(facts))
-                for event in facts:
+                upto = next((e.cursor - 1 for e in found if isinstance(e, MobEvent)), newest)
+                yield Lagged(skipped=missed - (upto - shown))
+                async for event in self._stored(cursor, upto):
                     cursor = event.cursor
                     yield event
+            position, shown = position + missed + len(found), newest
             for item in found:
-                if isinstance(item, MobEvent):
-                    if item.cursor <= cursor:
-                        continue
+                if isinstance(item, MemberEvent):
+                    yield item
+                elif item.cursor > cursor:
                     cursor = item.cursor
-                yield item
+                    yield item
 
     async def _stored(self, cursor: int, upto: int) -> AsyncGenerator[MobEvent, None]:
         while cursor < upto:
