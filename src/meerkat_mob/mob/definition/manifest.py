@@ -7,10 +7,9 @@ knows) is an error, so that nothing is downgraded in silence.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta
 from msgspec.structs import replace
 
 from meerkat_mob.core import strict
@@ -23,12 +22,11 @@ from meerkat_mob.mob.definition.diagnostics import (
     inside_file,
     warning,
 )
-from meerkat_mob.mob.definition.model import MobDefinition, PathSkill
+from meerkat_mob.mob.definition.model import MobDefinition, NonEmpty, PathSkill
 
 MANIFEST: Final = "manifest.toml"
 
 Surface: TypeAlias = Literal["cli", "rpc", "rest", "mcp", "web"]
-Named: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 CAPABILITIES: Final = (
     "core",
@@ -58,8 +56,8 @@ CAPABILITIES: Final = (
 class PackInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the pack is called."""
 
-    name: Named
-    version: Named
+    name: NonEmpty
+    version: NonEmpty
     description: str | None = None
 
 
@@ -72,7 +70,7 @@ class Requires(msgspec.Struct, frozen=True, kw_only=True):
 class PackProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What a pack changes in a profile: a model (or its alias), and skill files to add."""
 
-    model: Named | None = None
+    model: NonEmpty | None = None
     skills: tuple[str, ...] = ()
 
 
@@ -81,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     mobpack: PackInfo
     requires: Requires = Requires()
-    models: Mapping[str, Named] = {}
+    models: Mapping[str, NonEmpty] = {}
     profiles: Mapping[str, PackProfile] = {}
     surfaces: tuple[Surface, ...] = ()
     adaptive: JsonObject | None = None

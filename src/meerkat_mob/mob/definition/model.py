@@ -7,10 +7,10 @@ with. Field names are the names on the wire.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from meerkat_mob.core.jsonvalue import JsonObject
@@ -18,6 +18,7 @@ from meerkat_mob.mob.definition.flow import U32, Count, FlowSpec
 
 Backend: TypeAlias = Literal["session", "external"]
 RuntimeMode: TypeAlias = Literal["autonomous_host", "turn_driven"]
+NonEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
 CleanupPolicy: TypeAlias = Literal["manual", "destroy_on_owner_archive"]
 
 # -- profiles ----------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     default, 0 never, -1 always, more than 0 a threshold of peers.
     """
 
-    model: str
+    model: NonEmpty
     skills: tuple[str, ...] = ()
     tools: ToolConfig = ToolConfig()
     peer_description: str = ""

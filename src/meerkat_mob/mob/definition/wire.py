@@ -101,8 +101,8 @@ def decode_definition(
     return Decoded(definition=definition, diagnostics=tuple(map(from_fault, everything)))
 
 
-def definition_json(definition: MobDefinition) -> dict[str, Json]:
-    """The document of a definition, in the form every reader of 0.5 and 0.8 takes."""
+def encode_definition(definition: MobDefinition) -> bytes:
+    """The document of a definition as compact JSON, in the form that 0.5 and 0.8 read too."""
     plain = replace(
         definition,
         realm_profiles={},
@@ -111,19 +111,19 @@ def definition_json(definition: MobDefinition) -> dict[str, Json]:
             for name, skill in definition.skills.items()
         },
     )
-    document: dict[str, Json] = msgspec.to_builtins(plain)
+    document: dict[str, object] = msgspec.to_builtins(plain)
     del document["realm_profiles"]
-    document["profiles"] = msgspec.to_builtins(definition.bindings)
+    document["profiles"] = definition.bindings
     if definition.owner_session_id is None:
         del document["owner_session_id"]
     if definition.session_cleanup_policy == "manual":
         del document["session_cleanup_policy"]
-    return document
+    return msgspec.json.encode(document)
 
 
-def encode_definition(definition: MobDefinition) -> bytes:
-    """The same as compact JSON."""
-    return msgspec.json.encode(definition_json(definition))
+def definition_json(definition: MobDefinition) -> dict[str, Json]:
+    """The same as tables."""
+    return msgspec.json.decode(encode_definition(definition), type=dict[str, Json])
 
 
 class _Reading:
@@ -144,10 +144,12 @@ class _Reading:
 
     def flattened(self, document: object) -> object:
         """The keys of [mob] beside the other sections."""
-        mob = document.get("mob") if is_table(document) else None
-        if not is_table(document) or mob is None:
+        if not is_table(document):
             return document
+        mob = document.get("mob")
         flat = {k: v for k, v in document.items() if k != "mob"}
+        if mob is None:
+            return flat
         if not is_table(mob):
             self.fault("invalid_value", "mob", f"expected a table, found {strict.found(mob)}")
             return flat
