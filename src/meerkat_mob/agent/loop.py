@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -52,7 +54,14 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.tools import ToolCall, ToolOutcome, tool_error
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import AgentError, LlmFailed, MeerkatError, NoPendingBoundary, RunCancelled
+from meerkat_mob.errors import (
+    AgentError,
+    InvalidParams,
+    LlmFailed,
+    MeerkatError,
+    NoPendingBoundary,
+    RunCancelled,
+)
 from meerkat_mob.llm.assembly import Assembled, Assembler
 from meerkat_mob.llm.client import (
     LlmClient,
@@ -62,9 +71,21 @@ from meerkat_mob.llm.client import (
     LlmReasoningDelta,
     LlmRequest,
     LlmTextDelta,
+    LlmUsage,
 )
 
 Emit = Callable[[AgentEvent], None]
+_INTERRUPTED: Final = tool_error(
+    "cancelled", "the run was interrupted before this tool was done; it may have had effects"
+)
+
+
+@dataclass
+class _Heard:
+    """What one model call has said and consumed so far."""
+
+    text: list[str] = field(default_factory=list[str])
+    usage: Usage | None = None
 
 
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,10 +138,16 @@ class Agent:
         """A run that starts from a prompt.
 
         Raises ``LlmFailed`` when the model fails for good, and ``CancelledError`` when cancelled,
-        in both cases with the transcript in order.
+        in both cases with the transcript in order; ``InvalidParams``, before anything happened,
+        for text that is not Unicode.
         """
         user = UserMessage(content=prompt, render_metadata=render_metadata)
-        self._transcript.push_batch((*preface, user))
+        try:
+            self._transcript.push_batch((*preface, user))
+        except UnicodeEncodeError as fault:
+            raise InvalidParams(
+                what=f"this cannot be kept as text: {fault}", path="prompt", hint="send Unicode"
+            ) from None
         return await self._run(prompt)
 
     async def run_pending(self) -> RunResult:
@@ -199,20 +226,21 @@ class Agent:
                 await asyncio.sleep(delay / 1000)
 
     async def _call_model(self) -> AssistantMessage:
-        said: list[str] = []
+        heard = _Heard()
         try:
-            assembled = await self._stream(said)
+            assembled = await self._stream(heard)
         except asyncio.CancelledError:
-            self._keep_partial("".join(said))
+            self._keep_partial("".join(heard.text))
             raise
-        if assembled.usage is not None:
-            self.usage = self.usage + assembled.usage
+        finally:  # what a call consumed counts, however it ended
+            if heard.usage is not None:
+                self.usage = self.usage + heard.usage
         answer = AssistantMessage(blocks=assembled.blocks, stop_reason=assembled.stop_reason)
         if text := text_of_message(answer):
             self._emit(TextComplete(content=text))
         return answer
 
-    async def _stream(self, said: list[str]) -> Assembled:
+    async def _stream(self, heard: _Heard) -> Assembled:
         request = LlmRequest(
             model=self._spec.model,
             messages=self._transcript.view(),
@@ -221,24 +249,26 @@ class Agent:
             provider_params=self._spec.provider_params,
             speaker=self._spec.speaker,
         )
-        assembler = Assembler()
+        assembler = Assembler(provider=self._client.provider)
         async with aclosing(self._client.stream(request)) as events:
             async for event in events:
-                self._relay(event, said)
+                self._relay(event, heard)
                 assembler.feed(event)
                 if isinstance(event, LlmDone):
                     break
         return assembler.finish()
 
-    def _relay(self, event: LlmEvent, said: list[str]) -> None:
+    def _relay(self, event: LlmEvent, heard: _Heard) -> None:
         match event:
             case LlmTextDelta(delta=delta):
-                said.append(delta)
+                heard.text.append(delta)
                 self._emit(TextDelta(delta=delta))
             case LlmReasoningDelta(delta=delta):
                 self._emit(ReasoningDelta(delta=delta))
             case LlmReasoningComplete(text=text):
                 self._emit(ReasoningComplete(content=text))
+            case LlmUsage(usage=usage):
+                heard.usage = usage
             case _:
                 pass
 
@@ -269,24 +299,26 @@ class Agent:
     async def _run_tool(self, index: int, use: ToolUseData, done: dict[int, ToolOutcome]) -> None:
         began = self._clock()
         self._emit(ToolExecutionStarted(id=use.id, name=use.name))
-        outcome = await self._tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
-        done[index] = outcome
-        self._emit(
-            ToolExecutionCompleted(
-                id=use.id,
-                name=use.name,
-                result=text_of(outcome.content),
-                is_error=outcome.is_error,
-                duration_ms=self._clock() - began,
-                has_images=has_media(outcome.content),
+        outcome = _INTERRUPTED
+        try:
+            outcome = await self._tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
+        finally:
+            done[index] = outcome
+            self._emit(
+                ToolExecutionCompleted(
+                    id=use.id,
+                    name=use.name,
+                    result=text_of(outcome.content),
+                    is_error=outcome.is_error,
+                    duration_ms=self._clock() - began,
+                    has_images=has_media(outcome.content),
+                )
             )
-        )
 
     def _push_results(self, uses: Sequence[ToolUseData], done: Mapping[int, ToolOutcome]) -> None:
-        open_call = tool_error("cancelled", "the run was interrupted before this tool was done")
         results: list[ToolResult] = []
         for index, use in enumerate(uses):
-            outcome = done.get(index, open_call)
+            outcome = done.get(index, _INTERRUPTED)
             self._emit(ToolResultReceived(id=use.id, name=use.name, is_error=outcome.is_error))
             results.append(
                 ToolResult(tool_use_id=use.id, content=outcome.content, is_error=outcome.is_error)

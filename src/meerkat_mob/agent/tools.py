@@ -6,8 +6,13 @@ What is visible is what can be dispatched (INV-8): a call to anything else is an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from typing import cast
 
+import msgspec
+
+from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, tool_error
 from meerkat_mob.errors import InvalidParams, MeerkatError
 
@@ -27,16 +32,49 @@ class ToolSet:
         self.definitions: tuple[ToolDef, ...] = tuple(t.definition for t in self._tools.values())
 
     async def dispatch(self, call: ToolCall) -> ToolOutcome:
-        """Runs one call. Everything that goes wrong is an outcome, except cancellation."""
+        """Runs one call. Everything that goes wrong is an outcome, except that we are cancelled."""
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return tool_error("tool_not_found", f"no tool {call.name!r}; there are: {known}")
         try:
-            return await tool.execute(call)
+            outcome = await tool.execute(call)
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            return tool_error("cancelled", "the tool was cancelled from inside")
         except InvalidParams as fault:
             return tool_error("invalid_arguments", str(fault))
         except MeerkatError as fault:
             return tool_error("execution_failed", str(fault), reason=fault.code.lower())
         except Exception as fault:  # a tool's bug must not end the run
             return tool_error("execution_failed", f"{type(fault).__name__}: {fault}")
+        wrong = _fault_of(outcome)
+        return outcome if wrong is None else tool_error("execution_failed", wrong)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _fault_of(outcome: object) -> str | None:
+    """Why a transcript cannot hold what a tool returned; None when it can."""
+    if not isinstance(outcome, ToolOutcome):
+        return f"the tool returned a {type(outcome).__name__}, not a ToolOutcome"
+    content: object = outcome.content
+    if isinstance(content, str) and content.isascii():
+        return None
+    if not isinstance(content, str) and not _is_blocks(content):
+        return "a tool's result is a text, or a tuple of text and image blocks"
+    try:
+        msgspec.json.encode(content)
+    except ValueError as fault:
+        return f"the tool's result cannot be stored: {fault}"
+    return None
+
+
+def _is_blocks(content: object) -> bool:
+    return isinstance(content, tuple) and all(
+        isinstance(block, TextBlock | ImageBlock) for block in cast("tuple[object, ...]", content)
+    )
