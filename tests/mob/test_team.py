@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
+from meerkat_mob.comms import Router
+from meerkat_mob.core.messages import ToolResults
 from meerkat_mob.errors import (
     InputEnded,
     InvalidParams,
@@ -24,14 +27,12 @@ from meerkat_mob.errors import (
     WaitTimedOut,
     WiringRefused,
 )
-from meerkat_mob.comms import Router
 from meerkat_mob.llm import ScriptedLlm, call, fail, hang, say
 from meerkat_mob.mob import Mob, MobState, addressee, for_mobs, open_realm, spawn_team
 from meerkat_mob.mob.definition import InlineSkill, PathSkill, ToolConfig
 from meerkat_mob.mob.events import MemberSpawned, MobDestroyed, PeersWired
 from meerkat_mob.sessions import SessionQuery
 from meerkat_mob.store import MemoryStore
-from msgspec.structs import replace
 from tests.mob.teams import a_profile, a_team, incoming
 
 EVERY = SessionQuery()
@@ -55,8 +56,8 @@ async def test_the_lead_asks_its_peers_and_answers_when_they_have_answered() -> 
             lead, *_ = await spawn_team(mob)
             assert await lead.ask("Are we ready?") == "everyone is ready"
             assert mob.busy_members() == ()
-    last = incoming(llm.requests[-1])
-    assert last[-2:] == [
+    heard = next(incoming(r) for r in reversed(llm.requests) if r.speaker == "team/lead/lead")
+    assert heard[-2:] == [
         "[COMMS MESSAGE from team/dev/dev]\ndev is ready",
         "[COMMS MESSAGE from team/ops/ops]\nops is ready",
     ]
@@ -128,7 +129,8 @@ async def test_a_message_to_nobody_tells_the_sender_who_there_is() -> None:
             lead, _ = await spawn_team(mob)
             await lead.ask("go")
     result = llm.requests[-1].messages[-1]
-    assert "no peer 'ghost'; you can write to: team/dev/dev" in repr(result)
+    assert isinstance(result, ToolResults)
+    assert "no peer 'ghost'; you can write to: team/dev/dev" in str(result.results[0].content)
 
 
 async def test_members_share_one_board() -> None:
@@ -205,11 +207,11 @@ async def test_one_hanging_member_holds_up_nobody_else() -> None:
             ended = asyncio.ensure_future(lead.ask("go"))
             receipt = await mob.member("dev").status()
             assert (receipt.status, receipt.busy) == ("active", False)
-            while mob.busy_members() != ("stuck",):
+            while (await lead.status()).output_preview != "fine":
                 await asyncio.sleep(0)
-            assert (await lead.status()).output_preview == "fine"
+            assert mob.busy_members() == ("stuck",)
             await mob.destroy()
-            assert (await asyncio.gather(ended, return_exceptions=True))[0] == "fine"
+            assert await ended == "fine"
 
 
 async def test_blank_content_is_refused_with_its_place() -> None:
@@ -366,10 +368,9 @@ async def test_destroy_ends_runs_streams_and_sessions_and_tells_who_waits() -> N
         while not mob.busy_members():
             await asyncio.sleep(0)
         await mob.destroy()
-        with pytest.raises(RunCancelled):
-            await asking
-        with pytest.raises(InputEnded, match="the mob was destroyed"):
-            await queued
+        for waiting in (asking, queued):
+            with pytest.raises(InputEnded, match="the mob was destroyed"):
+                await waiting
         assert [e.kind async for e in mob.events()][-1] == DESTROYED
         assert (await lead.status()).is_final
         with pytest.raises(InvalidTransition):

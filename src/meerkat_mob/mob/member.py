@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -12,11 +12,18 @@ from msgspec import UNSET
 from meerkat_mob.core.content import Content, is_blank
 from meerkat_mob.core.events import EventEnvelope
 from meerkat_mob.core.inputs import InputHeader, OperatorSource, PromptInput
-from meerkat_mob.core.messages import AssistantMessage, HandlingMode, text_of_message
+from meerkat_mob.core.messages import AssistantMessage, HandlingMode, Message, text_of_message
 from meerkat_mob.errors import InputEnded, InvalidParams, MemberNotFound, NoAnswer, SessionNotFound
 from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.state import Command, require
-from meerkat_mob.runtime import Abandoned, Deduplicated, Outcome, RuntimeTerminated
+from meerkat_mob.runtime import (
+    Abandoned,
+    Completed,
+    CompletedWithoutResult,
+    Deduplicated,
+    Outcome,
+    RuntimeTerminated,
+)
 
 MemberStatus: TypeAlias = Literal["active", "completed", "unknown"]
 
@@ -82,18 +89,20 @@ class Member:
         sessions = self._context.sessions
         before = (await sessions.read(self.session_id)).state.message_count
         receipt, ended = await self._accept(content, "queue", None)
+        said = ""
         try:
             async with asyncio.timeout(timeout):
                 if ended is not None:
-                    _raise_if_lost(await ended, receipt.input_id)
+                    said = _text_or_raise(await ended, receipt.input_id)
                 await self._context.wait_idle()
         except TimeoutError:
             raise self._context.timed_out(f"an answer of {self.id}", timeout) from None
-        history = await sessions.read_history(self.session_id, offset=before)
-        for message in reversed(history.messages):
-            if isinstance(message, AssistantMessage) and (text := text_of_message(message)):
-                return text
-        raise NoAnswer(member=self.id, why="its run ended without any text; see mob.events()")
+        if await sessions.has_live_session(self.session_id):
+            history = await sessions.read_history(self.session_id, offset=before)
+            said = _last_text(history.messages) or said
+        if not said:
+            raise NoAnswer(member=self.id, why="its run ended without any text; see mob.events()")
+        return said
 
     async def _accept(
         self, content: Content, mode: HandlingMode, key: str | None
@@ -150,11 +159,18 @@ async def snapshot(context: MobContext, member_id: str) -> MemberSnapshot:
     )
 
 
-def _raise_if_lost(outcome: Outcome, input_id: str) -> None:
+def _last_text(messages: Sequence[Message]) -> str:
+    said = (text_of_message(m) for m in reversed(messages) if isinstance(m, AssistantMessage))
+    return next((text for text in said if text), "")
+
+
+def _text_or_raise(outcome: Outcome, input_id: str) -> str:
     match outcome:
+        case Completed(result=result):
+            return result.text
+        case CompletedWithoutResult():
+            return ""
         case Abandoned(error=error) if error is not None:
             raise error
         case Abandoned(reason=reason) | RuntimeTerminated(reason=reason):
             raise InputEnded(input_id=input_id, reason=reason)
-        case _:
-            pass
