@@ -51,6 +51,7 @@ from meerkat_mob.core.metadata import (
     ToolCategory,
 )
 from meerkat_mob.core.provider_names import Provider, infer_provider
+from meerkat_mob.core.safe_json import decode_json, refuse_deep
 from meerkat_mob.core.tools import (
     Execute,
     Tool,
@@ -112,6 +113,7 @@ __all__ = (
     "VideoBlock",
     "View",
     "comms_name",
+    "decode_json",
     "decode_message",
     "encode_arguments",
     "encode_message",
@@ -121,6 +123,7 @@ __all__ = (
     "infer_provider",
     "normalise_arguments",
     "normalise_json",
+    "refuse_deep",
     "text_of",
     "text_of_message",
     "tool_error",

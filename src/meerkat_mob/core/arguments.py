@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.safe_json import decode_json
 
 EMPTY: Final = msgspec.Raw(b"{}")
 _I64_MIN: Final = -(2**63)
@@ -28,7 +29,7 @@ def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
     """
     if not raw.strip():
         return EMPTY
-    value = _decoded(raw)
+    value = decode_json(raw)
     if not isinstance(value, dict):
         raise ValueError("tool arguments must be a JSON object")
     return encode_arguments(value)
@@ -36,7 +37,7 @@ def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
 
 def normalise_json(raw: bytes | str | msgspec.Raw) -> msgspec.Raw:
     """The stored form of any JSON value. Raises ``ValueError`` when it is none."""
-    return encode_arguments(_decoded(raw))
+    return encode_arguments(decode_json(raw))
 
 
 def encode_arguments(value: Json) -> msgspec.Raw:
@@ -45,14 +46,6 @@ def encode_arguments(value: Json) -> msgspec.Raw:
     Raises ``ValueError`` when they nest too deep or hold a number that no float can hold.
     """
     return msgspec.Raw(msgspec.json.encode(_sorted(value, _DEEPEST)))
-
-
-def _decoded(raw: bytes | str | msgspec.Raw) -> Json:
-    try:
-        value: Json = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as fault:
-        raise ValueError(f"this is not JSON we can read: {fault}") from fault
-    return value
 
 
 def _sorted(value: Json, levels: int) -> Json:

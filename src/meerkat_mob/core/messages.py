@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.core.arguments import normalise_json
 from meerkat_mob.core.content import Content, normal, text_of
 from meerkat_mob.core.foreign import without_nulls
+from meerkat_mob.core.safe_json import refuse_deep
 from meerkat_mob.core.usage import Usage
 
 StopReason: TypeAlias = Literal[
@@ -270,11 +271,12 @@ def decode_message(raw: bytes | msgspec.Raw) -> Message:
 
     Tool arguments stay as they are in ``raw``. Raises ``ValueError`` for what is no message.
     """
+    refuse_deep(raw)
     try:
         message = _decoder.decode(raw)
     except msgspec.ValidationError:
         message = _decode_foreign(raw)
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except msgspec.DecodeError as fault:
         raise ValueError(f"not a message: {fault}") from fault
     return _modern(stored_form(message))
 
@@ -309,7 +311,7 @@ def _decode_foreign(raw: bytes | msgspec.Raw) -> Message:
     """One more try for an encoder that writes absent fields as null."""
     try:
         return _decoder.decode(_encoder.encode(without_nulls(msgspec.json.decode(raw))))
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except msgspec.DecodeError as fault:
         raise ValueError(f"not a message: {fault}") from fault
 
 

@@ -15,6 +15,7 @@ import msgspec
 from meerkat_mob.core.jsonvalue import Json, JsonObject
 from meerkat_mob.core.messages import Message, import_message
 from meerkat_mob.core.reserved import upstream_metadata
+from meerkat_mob.core.safe_json import refuse_deep
 from meerkat_mob.core.times import instant_ms, upstream_instant
 from meerkat_mob.core.transcript import Transcript, View
 from meerkat_mob.core.usage import Usage
@@ -173,9 +174,10 @@ def decode_session(raw: bytes | str) -> Session:
     Messages are brought to the form in which we store them, so ours keep their bytes. Unknown
     fields are dropped. Raises ``ValueError`` for what is no session.
     """
+    refuse_deep(raw)
     try:
         wire = _decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except msgspec.DecodeError as fault:
         raise ValueError(f"not a session: {fault}") from fault
     return Session(
         version=SESSION_VERSION if wire.version is None else wire.version,
