@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meerkat_mob.core.messages import UserMessage
 from meerkat_mob.core.content import text_of
+from meerkat_mob.core.messages import UserMessage
 from meerkat_mob.llm.client import LlmRequest
 from meerkat_mob.mob.definition import (
     MobDefinition,

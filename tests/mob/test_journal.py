@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 import pytest
@@ -138,8 +139,14 @@ async def test_a_slow_reader_is_told_what_it_missed_and_misses_no_fact() -> None
 async def test_the_state_follows_the_facts() -> None:
     journal = a_journal()
     seen = [journal.state]
-    for fact in (MobCreated(definition=RAW), MobStopped(), MobResumed(), MobDestroyed()):
-        await journal.record(lambda fact=fact: (fact,))
+    facts: tuple[Fact, ...] = (
+        MobCreated(definition=RAW),
+        MobStopped(),
+        MobResumed(),
+        MobDestroyed(),
+    )
+    for fact in facts:
+        await journal.record(partial(tuple[Fact], (fact,)))
         seen.append(journal.state)
     assert seen == [
         MobState.CREATING,

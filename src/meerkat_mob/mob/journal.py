@@ -99,7 +99,7 @@ class Journal:
         return self._read(cursor, self._ring.end, self._revision)
 
     async def _read(self, cursor: int, position: int, shown: int) -> AsyncGenerator[AnyEvent, None]:
-        """``cursor`` is the last fact the reader has; ``shown`` the last one before ``position``."""
+        """``cursor``: the last fact the reader has. ``shown``: the last one before ``position``."""
         async for event in self._stored(cursor, self._revision):
             cursor = event.cursor
             yield event

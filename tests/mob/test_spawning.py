@@ -1,0 +1,111 @@
+"""A member comes into being whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from meerkat_mob.errors import (
+    InvalidParams,
+    MemberExists,
+    ProfileNotFound,
+    SkillMissing,
+    WiringRefused,
+)
+from meerkat_mob.llm import ScriptedLlm
+from meerkat_mob.mob import addressee, open_realm
+from meerkat_mob.mob.definition import InlineSkill, PathSkill, ToolConfig
+from meerkat_mob.mob.events import MemberSpawned, PeersWired
+from meerkat_mob.sessions import SessionQuery
+from tests.mob.teams import a_profile, a_team, incoming
+
+EVERY = SessionQuery()
+
+
+async def test_a_first_message_and_a_kickoff_start_a_member_and_nothing_else_does() -> None:
+    with ScriptedLlm({"a": ["with words"], "b": ["with ours"]}) as llm:
+        async with open_realm(llm=llm) as realm:
+            mob = await realm.create_mob(a_team("lead"))
+            await mob.spawn("lead", "a", "begin")
+            await mob.spawn("lead", "b", kickoff=True)
+            await mob.spawn("lead", "c")
+            await mob.wait_idle()
+    assert [incoming(r)[-1].split(" with")[0] for r in llm.requests] == [
+        "begin",
+        'You have joined the team "team" as "b"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "member", "error"),
+    [
+        ("nobody", "x", ProfileNotFound),
+        ("lead", "taken", MemberExists),
+        ("lead", "", InvalidParams),
+        ("lead", "a/b", InvalidParams),
+        ("lead", "__flow_system_x", WiringRefused),
+        ("mute", "x", WiringRefused),
+        ("unread", "x", SkillMissing),
+    ],
+)
+async def test_what_cannot_be_spawned_is_refused_before_anything_exists(
+    profile: str, member: str, error: type[Exception]
+) -> None:
+    team = a_team(
+        "lead",
+        profiles={
+            "mute": a_profile(tools=ToolConfig(comms=False)),
+            "unread": a_profile(skills=("book",)),
+        },
+    )
+    team = replace(team, skills={"book": PathSkill(path="book.md", tried="/shelf/book.md")})
+    async with open_realm(llm=ScriptedLlm([])) as realm:
+        mob = await realm.create_mob(team)
+        await mob.spawn("lead", "taken")
+        before = (mob.members(), await mob.poll_events(), len(await realm.sessions.list(EVERY)))
+        with pytest.raises(error):
+            await mob.spawn(profile, member)
+        after = (mob.members(), await mob.poll_events(), len(await realm.sessions.list(EVERY)))
+        assert after == before
+
+
+async def test_a_missing_skill_file_names_the_path_tried() -> None:
+    team = a_team("lead", profiles={"lead": a_profile(skills=("book",))})
+    team = replace(team, skills={"book": PathSkill(path="book.md", tried="/shelf/book.md")})
+    async with open_realm(llm=ScriptedLlm([])) as realm:
+        mob = await realm.create_mob(team)
+        with pytest.raises(SkillMissing, match=r"/shelf/book\.md"):
+            await mob.spawn("lead", "lead")
+
+
+async def test_a_member_knows_its_skills_and_its_address() -> None:
+    team = a_team("lead", profiles={"lead": a_profile(skills=("craft",))})
+    team = replace(team, skills={"craft": InlineSkill(content="Measure twice.")})
+    with ScriptedLlm(["ok"]) as llm:
+        async with open_realm(llm=llm) as realm:
+            mob = await realm.create_mob(team)
+            await (await mob.spawn("lead", "lead-1")).ask("go")
+    system = repr(llm.requests[0].messages[0])
+    assert "Measure twice." in system
+    assert "team/lead/lead-1" in system
+    assert llm.requests[0].speaker == "team/lead/lead-1"
+
+
+async def test_a_spawn_and_its_wiring_are_one_commit_with_one_event_for_each_pair() -> None:
+    async with open_realm(llm=ScriptedLlm([])) as realm:
+        mob = await realm.create_mob(a_team("lead", "dev", pairs=[("lead", "dev")]))
+        await asyncio.gather(mob.spawn("dev", "d"), mob.spawn("lead", "l"))
+        kinds = [e.kind for e in await mob.poll_events()]
+    assert sum(isinstance(k, MemberSpawned) for k in kinds) == 2
+    assert [k for k in kinds if isinstance(k, PeersWired)] == [PeersWired(a="d", b="l")]
+
+
+def test_the_task_goes_to_the_orchestrators_member_unless_said_otherwise() -> None:
+    team = a_team("lead", "dev")
+    assert addressee(team, {"x": "dev", "y": "lead"}) == "y"
+    assert addressee(team, {"x": "dev", "y": "lead"}, "x") == "x"
+    assert addressee(replace(team, orchestrator=None), {"x": "dev"}) == "x"
+    with pytest.raises(InvalidParams, match="there are: x"):
+        addressee(team, {"x": "dev"}, "z")
