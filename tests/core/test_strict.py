@@ -138,6 +138,10 @@ def test_a_tag_chooses_the_struct_and_is_told_when_it_does_not(
         ("extra", date(2026, 1, 2), "a date"),
         ("extra", float("inf"), "the number inf"),
         ("extra", {"a": [1, {"b": {1, 2}}]}, "a set"),
+        ("extra", [2**64], f"the number {2**64}"),
+        ("extra", "\ud800", r"the text '\ud800'"),
+        ("guest", "\udfff", r"the text '\udfff'"),
+        ("prices", {"leek": float("nan")}, "the number nan"),
     ],
 )
 def test_a_wrong_type_says_what_was_found(key: str, wrong: object, found: str | None) -> None:
@@ -149,6 +153,13 @@ def test_a_wrong_type_says_what_was_found(key: str, wrong: object, found: str | 
         assert len(faults) == 1
         assert faults[0].message.startswith("expected ")
         assert f"found {found}" in faults[0].message
+
+
+def test_a_key_that_is_no_text_is_a_fault() -> None:
+    keys: tuple[object, ...] = (5, None, "\ud800")
+    for key in keys:
+        assert ("invalid_value", "prices") in faults_of({**PLAIN_ORDER, "prices": {key: 1.0}})
+    assert ("invalid_value", "") in faults_of({**PLAIN_ORDER, "\ud800": 1})
 
 
 def test_null_means_absent_unless_the_type_has_a_null() -> None:

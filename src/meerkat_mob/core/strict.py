@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, Literal, TypeAlias, TypeGuard, TypeVar, cast
@@ -228,7 +229,7 @@ class _Walk:
         self, cls: type, fields: Mapping[str, inspect.Field], key: object, item: object, path: str
     ) -> inspect.Field | None:
         """The field a key gives a value to; None when it gives none, with the reason as a fault."""
-        if not isinstance(key, str):
+        if not isinstance(key, str) or not _encodable(key):
             self.invalid(path, f"a key must be text, found {found(key)}")
             return None
         aliases = self._dialect.aliases.get(cls, {})
@@ -260,7 +261,7 @@ class _Walk:
         """A map, entry by entry. A null entry is absent unless the values may be null."""
         clean: dict[str, object] = {}
         for key, item in data.items():
-            if not isinstance(key, str):
+            if not isinstance(key, str) or not _encodable(key):
                 self.invalid(path, f"a key must be text, found {found(key)}")
             elif item is not None or _takes_null(info.value_type):
                 clean[key] = self.value(info.value_type, item, join(path, key))
@@ -272,12 +273,12 @@ class _Walk:
             return self.table(_JSON_TABLE, data, path)
         if is_list(data):
             return [self.json(x, f"{path}[{i}]") for i, x in enumerate(data)]
-        if not isinstance(data, (str, int, float, type(None))) or (
-            isinstance(data, float) and not math.isfinite(data)
-        ):
+        if not isinstance(data, (str, int, float, type(None))) or not _encodable(data):
             self.invalid(path, f"expected a JSON value, found {found(data)}: write it as text")
         return data
 
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _JSON_TABLE: Final = inspect.DictType(inspect.StrType(), inspect.AnyType())
 
@@ -333,13 +334,25 @@ def _one_of(words: Iterable[str]) -> str:
 
 
 def _within(info: inspect.Type, data: object) -> bool:
-    """Whether a number is inside the bounds of its type."""
-    if not isinstance(info, (inspect.IntType, inspect.FloatType)):
-        return True
-    low, high = info.ge, info.le
-    return isinstance(data, (int, float)) and (
-        (low is None or data >= low) and (high is None or data <= high)
-    )
+    """Whether a number is inside the bounds of its type, and every value one of JSON."""
+    if isinstance(info, (inspect.IntType, inspect.FloatType)) and isinstance(data, (int, float)):
+        low, high = info.ge, info.le
+        if (low is not None and data < low) or (high is not None and data > high):
+            return False
+    return _encodable(data)
+
+
+def _encodable(data: object) -> bool:
+    """Whether a plain value can be written as JSON: 64 bits, finite, no half surrogate pairs."""
+    match data:
+        case str():
+            return data.isascii() or not _SURROGATE.search(data)
+        case int():
+            return -(2**63) <= data < 2**64
+        case float():
+            return math.isfinite(data)
+        case _:
+            return True
 
 
 def _takes_null(info: inspect.Type) -> bool:
