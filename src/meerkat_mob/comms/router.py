@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from meerkat_mob.comms.envelope import Envelope, EnvelopeKind
-from meerkat_mob.errors import PeerNotFound, WiringRefused
+from meerkat_mob.errors import CommsError, PeerNotFound, WiringRefused
 
 Deliver = Callable[[Envelope], Awaitable[None]]
 """Hands an envelope to its receiver's runtime; returns once it was accepted."""
@@ -53,8 +53,8 @@ class Endpoint:
         """
         if to in self._trusted:
             return to
-        mob = self.me.name.split("/", 1)[0]
-        bare = [n for n in self._trusted if n.split("/") == [mob, n.split("/")[1], to]]
+        mob = self.me.name.split("/")[0]
+        bare = [name for name in self._trusted if _is_member(name, mob, to)]
         if len(bare) != 1:
             raise PeerNotFound(name=to, known=sorted(self._trusted))
         return bare[0]
@@ -62,11 +62,16 @@ class Endpoint:
     async def send(self, to: str, kind: EnvelopeKind) -> Envelope:
         """Sends to a peer and returns what was delivered.
 
-        Raises ``PeerNotFound``, and what the receiver's runtime refuses with (``InboxFull``,
+        Raises ``PeerNotFound`` (unknown, gone, or it does not trust us), ``CommsError`` once this
+        endpoint is closed, and what the receiver's runtime refuses with (``InboxFull``,
         ``RuntimeNotReady``).
         """
-        envelope = self._router.seal(self.me.name, self.resolve(to), kind)
-        await self._router.route(envelope)
+        envelope = self._router.seal(self, self.resolve(to), kind)
+        try:
+            await self._router.route(envelope)
+        except PeerNotFound:
+            others = sorted(self._trusted.keys() - {envelope.to})
+            raise PeerNotFound(name=to, known=others) from None
         return envelope
 
     async def receive(self, envelope: Envelope) -> None:
@@ -74,6 +79,14 @@ class Endpoint:
         if envelope.sender not in self._trusted:
             raise PeerNotFound(name=envelope.to, known=())
         await self._deliver(envelope)
+
+
+def _is_member(name: str, mob: str, member: str) -> bool:
+    match name.split("/"):
+        case [its_mob, _, its_member]:
+            return (its_mob, its_member) == (mob, member)
+        case _:
+            return False
 
 
 class Router:
@@ -95,9 +108,11 @@ class Router:
         if self._endpoints.get(endpoint.me.name) is endpoint:
             del self._endpoints[endpoint.me.name]
 
-    def seal(self, sender: str, to: str, kind: EnvelopeKind) -> Envelope:
-        """An envelope with an id of its own."""
-        return Envelope(id=self._ids(), sender=sender, to=to, kind=kind)
+    def seal(self, sender: Endpoint, to: str, kind: EnvelopeKind) -> Envelope:
+        """An envelope with an id of its own. Raises ``CommsError`` unless the sender is open."""
+        if self._endpoints.get(sender.me.name) is not sender:
+            raise CommsError(f"{sender.me.name} has left the network: it can send nothing more")
+        return Envelope(id=self._ids(), sender=sender.me.name, to=to, kind=kind)
 
     async def route(self, envelope: Envelope) -> None:
         """Delivers to the holder of the name, and returns once it has accepted."""

@@ -67,7 +67,7 @@ class RuntimeSessionAdapter:
 
         ``keep_alive`` says whether what peers send wakes it (``decide``).
         """
-        if session_id not in self._runtimes:
+        if not self.contains_session(session_id):
             self._runtimes[session_id] = SessionRuntime(
                 session_id,
                 executor=executor,
@@ -77,15 +77,21 @@ class RuntimeSessionAdapter:
             )
 
     async def unregister_session(self, session_id: str, *, reason: str = "unregistered") -> None:
-        """Ends a session's runtime; whoever waits is told. Unknown ids are fine."""
-        runtime = self._runtimes.pop(session_id, None)
-        if runtime is not None:
-            await runtime.destroy(reason)
-            self.activity.changed()
+        """Ends a session's runtime; whoever waits is told. Unknown ids are fine.
+
+        From the first moment it takes no input; it counts as busy until its run has ended.
+        """
+        runtime = self._runtimes.get(session_id)
+        if runtime is None:
+            return
+        await runtime.destroy(reason)
+        if self._runtimes.get(session_id) is runtime:
+            del self._runtimes[session_id]
+        self.activity.changed()
 
     def contains_session(self, session_id: str) -> bool:
         """Whether the session has an inbox here."""
-        return session_id in self._runtimes
+        return self.runtime_state(session_id) is not RuntimeState.DESTROYED
 
     def set_session_silent_intents(self, session_id: str, intents: Iterable[str]) -> None:
         """Requests with these intents will not wake the session (POL-1)."""
@@ -98,26 +104,29 @@ class RuntimeSessionAdapter:
 
         Raises ``RuntimeNotReady`` when the session takes none, ``InboxFull`` at the bound.
         """
-        outcome, _ = await self.accept_input_with_completion(session_id, item)
-        return outcome
+        return self._accept(self._runtime(session_id), item)
 
     async def accept_input_with_completion(
         self, session_id: str, item: Input
     ) -> tuple[AcceptOutcome, asyncio.Future[Outcome] | None]:
         """The same, with a future for the input's end; None when it had ended before."""
         runtime = self._runtime(session_id)
+        outcome = self._accept(runtime, item)
+        known = outcome.existing_id if isinstance(outcome, Deduplicated) else outcome.input_id
+        record = runtime.inbox.state(known)
+        pending = record is not None and bool(LEGAL[record.phase])
+        return outcome, runtime.completion(known) if pending else None
+
+    def _accept(self, runtime: SessionRuntime, item: Input) -> AcceptOutcome:
+        """Ready, known, policy, bound: decided and done in one step (spec sessions 5.3)."""
         if runtime.state not in ACCEPTS:
-            raise RuntimeNotReady(session_id=session_id, state=runtime.state.value)
+            raise RuntimeNotReady(session_id=runtime.session_id, state=runtime.state.value)
         if (existing := runtime.inbox.known(item)) is not None:
-            record = runtime.inbox.state(existing)
-            pending = record is not None and bool(LEGAL[record.phase])
-            done = Deduplicated(input_id=item.header.id, existing_id=existing)
-            return done, runtime.completion(existing) if pending else None
+            return Deduplicated(input_id=item.header.id, existing_id=existing)
         policy = decide(item, silent_intents=runtime.silent_intents, keep_alive=runtime.keep_alive)
         runtime.inbox.admit(item, policy)
-        future = runtime.completion(item.header.id)
         runtime.wake()
-        return Accepted(input_id=item.header.id), future
+        return Accepted(input_id=item.header.id)
 
     def input_state(self, session_id: str, input_id: str) -> InputRecord | None:
         """The record of an input; None when unknown."""
@@ -160,9 +169,11 @@ class RuntimeSessionAdapter:
         return runtime is not None and runtime.busy
 
     async def aclose(self) -> None:
-        """Ends every runtime."""
-        for session_id in list(self._runtimes):
-            await self.unregister_session(session_id, reason="the runtime was closed")
+        """Ends every runtime, all at once, and awaits their ends. Idempotent."""
+        reason = "the runtime was closed"
+        async with asyncio.TaskGroup() as group:
+            for session_id in tuple(self._runtimes):
+                group.create_task(self.unregister_session(session_id, reason=reason))
 
     def _runtime(self, session_id: str) -> SessionRuntime:
         runtime = self._runtimes.get(session_id)

@@ -22,7 +22,9 @@ from meerkat_mob.runtime.policy import Policy
 BOUND: Final = 1024
 """Inputs that have not ended yet; one more is refused."""
 KEPT: Final = 1024
-"""Records of ended inputs that stay readable. Idempotency keys outlive them."""
+"""Records of ended inputs that stay readable."""
+KEYS_KEPT: Final = 65_536
+"""Idempotency keys of ended inputs that are still known: they outlive the records."""
 
 
 class InputPhase(StrEnum):
@@ -106,13 +108,16 @@ class Inbox:
         self._keys: dict[str, str] = {}
         self._lanes: dict[str, deque[str]] = {"steer": deque(), "queue": deque()}
         self._finished: deque[str] = deque()
+        self._finished_keys: deque[str] = deque()
         self._admissions = 0
         self._wakers = 0
 
     # -- in ------------------------------------------------------------------------------------
 
     def known(self, item: Input) -> str | None:
-        """The id of the earlier input with the same idempotency key, if there was one."""
+        """The id of the earlier input with the same id or idempotency key, if there was one."""
+        if item.header.id in self._records:
+            return item.header.id
         key = item.header.idempotency_key
         return None if key is UNSET else self._keys.get(key)
 
@@ -136,22 +141,22 @@ class Inbox:
         """Whether something queued asks for a run."""
         return self._wakers > 0
 
-    def take(self, run_id: str) -> Batch | None:
-        """Stages the next batch for a run; None while nothing asks for one.
+    def take(self, run_id: str) -> Batch:
+        """Stages the next batch for a run. Only while ``runnable``.
 
         The steer lane goes first. What is passive goes in front of the first input that is not,
         and a prompt is otherwise alone.
         """
-        if not self.runnable:
-            return None
         steer, queue = self._lanes["steer"], self._lanes["queue"]
         passive = [i for lane in (queue, steer) for i in self._pop_passive(lane)]
-        taken = [self._move(i, InputPhase.STAGED, run_id=run_id) for i in passive]
-        lane, first = steer or queue, len(taken)
-        while lane and self._fits(taken[first:], self._records[lane[0]]):
-            taken.append(self._move(lane.popleft(), InputPhase.STAGED, run_id=run_id))
+        lane = steer or queue
+        first = self._records[lane[0]]
+        active = [lane.popleft()]
+        while lane and not (first.policy.alone or self._records[lane[0]].policy.alone):
+            active.append(lane.popleft())
+        taken = tuple(self._move(i, InputPhase.STAGED, run_id=run_id) for i in passive + active)
         self._wakers -= sum(r.policy.wakes for r in taken)
-        return Batch(records=tuple(taken), boundary=taken[first].policy.boundary)
+        return Batch(records=taken, boundary=first.policy.boundary)
 
     def _pop_passive(self, lane: deque[str]) -> list[str]:
         found: list[str] = []
@@ -159,12 +164,8 @@ class Inbox:
             found.append(lane.popleft())
         return found
 
-    @staticmethod
-    def _fits(taken: list[InputRecord], record: InputRecord) -> bool:
-        return not taken or not (record.policy.alone or any(r.policy.alone for r in taken))
-
     def end(self, input_id: str, outcome: Outcome) -> None:
-        """Ends an input, queued or staged. Its record stays for a while, its key for ever."""
+        """Ends an input, queued or staged. Its record stays for a while, its key for longer."""
         record = self._records[input_id]
         if record.phase is InputPhase.QUEUED:
             self._lanes[record.policy.lane].remove(input_id)
@@ -175,6 +176,10 @@ class Inbox:
         self._finished.append(input_id)
         while len(self._finished) > KEPT:
             del self._records[self._finished.popleft()]
+        if record.item.header.idempotency_key is not UNSET:
+            self._finished_keys.append(record.item.header.idempotency_key)
+        while len(self._finished_keys) > KEYS_KEPT:
+            del self._keys[self._finished_keys.popleft()]
 
     def end_all(self, outcome: Outcome) -> int:
         """Ends every input that has not ended; returns how many those were."""

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Final
 
 from meerkat_mob.core.inputs import ApplyOutput, Receipt
-from meerkat_mob.errors import MeerkatError, RunCancelled
+from meerkat_mob.errors import AgentError, MeerkatError, RunCancelled
 from meerkat_mob.runtime.activity import Activity
 from meerkat_mob.runtime.executor import Executor
 from meerkat_mob.runtime.inbox import (
     Abandoned,
-    Batch,
     Completed,
     CompletedWithoutResult,
     Inbox,
@@ -62,20 +61,22 @@ class SessionRuntime:
     def wake(self) -> None:
         """Starts the loop if there is work and it is not running."""
         if self._task is None and self.inbox.runnable and not self.held:
-            self._task = asyncio.ensure_future(self._drain())
+            self._task = asyncio.create_task(self._drain(), name=f"inbox of {self.session_id}")
         self._activity.changed()
 
     async def _drain(self) -> None:
         try:
-            while not self.held and (batch := self.inbox.take(run_id := self._ids())):
+            while not self.held and self.inbox.runnable:
                 self._enter(RuntimeState.RUNNING)
-                await self._run(run_id, batch)
+                await self._run(self._ids())
                 self._enter(RuntimeState.IDLE)
         finally:
             self._task = None
+            self._end_what_never_runs()
             self._activity.changed()
 
-    async def _run(self, run_id: str, batch: Batch) -> None:
+    async def _run(self, run_id: str) -> None:
+        batch = self.inbox.take(run_id)
         outcome: Outcome = RuntimeTerminated(reason="the runtime was stopped")
         try:
             output = await self._executor.apply(run_id, batch)
@@ -83,6 +84,10 @@ class SessionRuntime:
             outcome = Abandoned(reason="cancelled", error=error)
         except MeerkatError as error:
             outcome = Abandoned(reason="apply_failed", error=error)
+        except Exception as error:  # the next batch must not suffer from it
+            fault = AgentError(f"the run broke: {type(error).__name__}: {error}; report this")
+            fault.__cause__ = error
+            outcome = Abandoned(reason="apply_failed", error=fault)
         else:
             outcome = self._keep(output)
         finally:
@@ -122,10 +127,18 @@ class SessionRuntime:
         await self._executor.cancel_current_run()
 
     def retire(self) -> int:
-        """Takes no more input and drains what is queued; returns how much that is."""
+        """Takes no more input and drains what asks for a run; returns how much is left to drain.
+
+        What never would run, because no later input can take it along, ends as retired.
+        """
         self._enter(RuntimeState.RETIRED)
+        self._end_what_never_runs()
         self._activity.changed()
         return len(self.inbox.active())
+
+    def _end_what_never_runs(self) -> None:
+        if self.state is RuntimeState.RETIRED and self._task is None and not self.inbox.runnable:
+            self.inbox.end_all(Abandoned(reason="retired"))
 
     async def destroy(self, reason: str) -> int:
         """Ends everything at once and awaits the loop's end; returns how many inputs it ended."""

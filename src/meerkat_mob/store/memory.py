@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.errors import DuplicateKey, StaleRevision
+from meerkat_mob.errors import DuplicateKey, InvalidParams, StaleRevision
 from meerkat_mob.store.protocol import Append, Record
 
 
@@ -25,30 +25,19 @@ class MemoryStore:
             head = heads.get(append.stream, len(self._streams.get(append.stream, ())))
             if head != append.expected:
                 raise StaleRevision(stream=append.stream, expected=append.expected, actual=head)
+            if append.unique and not append.records:
+                raise InvalidParams(what="a key needs a record to belong to", path=append.stream)
             for key in append.unique:
                 if taken := self._keys.get(key) or keys.get(key):
                     raise DuplicateKey(key=key, stream=taken[0], seq=taken[1])
                 keys[key] = (append.stream, head + 1)
             heads[append.stream] = head + len(append.records)
-        kept = tuple(record for append in appends for record in self._numbered(append))
+        now = self._clock()
+        kept = tuple(record for append in appends for record in _numbered(append, at=now))
         for record in kept:
             self._streams.setdefault(record.stream, []).append(record)
         self._keys.update(keys)
         return kept
-
-    def _numbered(self, append: Append) -> tuple[Record, ...]:
-        now = self._clock()
-        return tuple(
-            Record(
-                stream=append.stream,
-                seq=append.expected + n,
-                kind=new.kind,
-                v=new.v,
-                body=new.body,
-                at=now,
-            )
-            for n, new in enumerate(append.records, start=1)
-        )
 
     async def read(self, stream: str, *, after: int = 0, limit: int = 1000) -> tuple[Record, ...]:
         """See ``Store.read``."""
@@ -62,3 +51,17 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+def _numbered(append: Append, *, at: int) -> tuple[Record, ...]:
+    return tuple(
+        Record(
+            stream=append.stream,
+            seq=append.expected + n,
+            kind=new.kind,
+            v=new.v,
+            body=new.body,
+            at=at,
+        )
+        for n, new in enumerate(append.records, start=1)
+    )
