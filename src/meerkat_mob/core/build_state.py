@@ -91,4 +91,5 @@ def grant(context: MobToolAuthorityContext, mob_id: str) -> MobToolAuthorityCont
     """The same authority over one more mob. Granting again changes nothing."""
     if mob_id in context.managed_mob_scope:
         return context
-    return msgspec.structs.replace(context, managed_mob_scope=(*context.managed_mob_scope, mob_id))
+    scope = tuple(sorted((*context.managed_mob_scope, mob_id)))
+    return msgspec.structs.replace(context, managed_mob_scope=scope)
