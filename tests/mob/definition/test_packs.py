@@ -72,7 +72,8 @@ def test_a_pack_in_memory_and_the_same_on_disk_say_the_same(tmp_path: Path) -> N
     assert in_memory.definition == folder.definition
     assert in_memory.manifest == folder.manifest
     assert codes(in_memory) == codes(folder) == []
-    assert in_memory.source == "definition.json"
+    assert (in_memory.source, in_memory.folder) == ("definition.json", None)
+    assert folder.folder == str(tmp_path)
     assert folder.source == str(tmp_path / "definition.json")
 
 
@@ -120,7 +121,15 @@ def test_a_skill_file_that_is_no_text_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../secret.md", "skills/../../secret.md", "/etc/passwd", "C:/x", "\\\\\\\\host\\\\x"]
+    "path",
+    [
+        "../secret.md",
+        "skills/../../secret.md",
+        "/etc/passwd",
+        "C:/x",
+        "x\\u0000",
+        "\\\\\\\\host\\\\x",
+    ],
 )
 def test_a_pack_never_leaves_its_folder(tmp_path: Path, path: str) -> None:
     definition = DEFINITION.replace(b"skills/calm.md", path.encode())

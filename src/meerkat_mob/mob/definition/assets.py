@@ -6,16 +6,15 @@ later, before any model is asked. A path that leaves a pack is an error.
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from msgspec.structs import replace
 
 from meerkat_mob.mob.definition.diagnostics import Diagnostic, error, warning
-from meerkat_mob.mob.definition.files import Files, UnsafePath
+from meerkat_mob.mob.definition.files import Files
 from meerkat_mob.mob.definition.flow import FlowSpec, FlowStepSpec
 from meerkat_mob.mob.definition.model import InlineSkill, MobDefinition, PathSkill, SkillSource
-from meerkat_mob.mob.definition.syntax import read_text
+from meerkat_mob.mob.definition.syntax import read_tables, read_text
 
 _NEEDS_SKILL: Final = "members whose profile names it cannot be spawned"
 _NEEDS_SCHEMA: Final = "the flow cannot be run"
@@ -23,10 +22,7 @@ _NEEDS_SCHEMA: Final = "the flow cannot be run"
 
 def is_inline_schema(reference: str) -> bool:
     """Whether an ``expected_schema_ref`` is a JSON schema itself, and not the name of a file."""
-    try:
-        return isinstance(json.loads(reference), (dict, bool))
-    except (ValueError, RecursionError):
-        return False
+    return isinstance(read_tables(reference, "json"), (dict, bool))
 
 
 def with_assets(definition: MobDefinition, files: Files) -> tuple[MobDefinition, list[Diagnostic]]:
@@ -49,7 +45,7 @@ class _Reading:
         self.found: list[Diagnostic] = []
 
     def text(self, path: str) -> str:
-        """The text of a file. Raises ``_Unread`` and ``UnsafePath``."""
+        """The text of a file. Raises ``_Unread``."""
         try:
             text = read_text(self._files.read(path))
         except (OSError, ValueError) as fault:  # ValueError: a null character in the path
@@ -59,16 +55,22 @@ class _Reading:
             raise _Unread(f"{self._files.shown(path)}: {text.message}")
         return text
 
+    def barred(self, path: str, place: str) -> bool:
+        """Whether a path must not be read, said as a finding."""
+        why = self._files.barred(path)
+        if why is not None:
+            self.found.append(error("unsafe_path", place, why))
+        return why is not None
+
     def skill(self, name: str, skill: SkillSource) -> SkillSource:
         """The skill with its text, or as it was with the place tried."""
         if isinstance(skill, InlineSkill):
             return skill
         place = f"skills.{name}.path"
+        if self.barred(skill.path, place):
+            return skill
         try:
             return InlineSkill(content=self.text(skill.path))
-        except UnsafePath as fault:
-            self.found.append(error("unsafe_path", place, str(fault)))
-            return skill
         except _Unread as fault:
             message = f"cannot read the skill {name!r} from {fault}; {_NEEDS_SKILL}"
             self.found.append(warning("missing_skill_file", place, message))
@@ -85,13 +87,10 @@ class _Reading:
     def step(self, place: str, step: FlowStepSpec) -> FlowStepSpec:
         """The step with the text of its schema, or as it was."""
         name = step.expected_schema_ref
-        if name is None or is_inline_schema(name):
+        if name is None or is_inline_schema(name) or self.barred(name, place):
             return step
         try:
             schema = self.text(name)
-        except UnsafePath as fault:
-            self.found.append(error("unsafe_path", place, str(fault)))
-            return step
         except _Unread as fault:
             message = f"neither a JSON schema nor a file that can be read: {fault}; {_NEEDS_SCHEMA}"
             self.found.append(warning("missing_schema_file", place, message))

@@ -1,7 +1,7 @@
 """Where the files of a definition come from: a folder, or a mapping in memory.
 
 Paths are relative, with forward slashes. What is confined never leaves its folder: not by ``..``,
-not by an absolute path, not by a link.
+not by an absolute path, not by a link. Ask ``barred`` before ``read``.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Protocol
 import msgspec
 
 
-class UnsafePath(Exception):
-    """A path that leaves its folder. Never leaves this package: it becomes a finding."""
-
-
 class Files(Protocol):
     """Reads files by their path inside a pack or beside a team file."""
 
+    def barred(self, path: str) -> str | None:
+        """Why a path must not be read; None when it may."""
+        ...
+
     def read(self, path: str) -> bytes:
-        """The bytes of a file. Raises ``OSError`` if there are none, ``UnsafePath`` if barred."""
+        """The bytes of a file. Raises ``OSError`` when there are none."""
         ...
 
     def shown(self, path: str) -> str:
@@ -37,14 +37,19 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
     root: Path
     confined: bool
 
-    def read(self, path: str) -> bytes:
+    def barred(self, path: str) -> str | None:
         """See ``Files``."""
         if not self.confined:
-            return (self.root / path).read_bytes()
-        place = self.root / inside(path)
-        if not place.resolve().is_relative_to(self.root.resolve()):
-            raise UnsafePath(f"{path!r} is a link that leads out of the pack")
-        return place.read_bytes()
+            return None
+        if why := _leaving(path):
+            return why
+        if not (self.root / _plain(path)).resolve().is_relative_to(self.root.resolve()):
+            return f"{path!r} is a link that leads out of the pack"
+        return None
+
+    def read(self, path: str) -> bytes:
+        """See ``Files``."""
+        return (self.root / (_plain(path) if self.confined else path)).read_bytes()
 
     def shown(self, path: str) -> str:
         """See ``Files``."""
@@ -56,23 +61,32 @@ class InMemory(msgspec.Struct, frozen=True, kw_only=True):
 
     files: Mapping[str, bytes]
 
+    def barred(self, path: str) -> str | None:
+        """See ``Files``."""
+        return _leaving(path)
+
     def read(self, path: str) -> bytes:
         """See ``Files``."""
-        place = inside(path)
-        if place not in self.files:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place)
-        return self.files[place]
+        content = self.files.get(str(_plain(path)))
+        if content is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return content
 
     def shown(self, path: str) -> str:
         """See ``Files``."""
         return path
 
 
-def inside(path: str) -> str:
-    """The path in its plain form. Raises ``UnsafePath`` when it does not stay inside."""
-    plain = PurePosixPath(path.replace("\\", "/"))
-    if plain.is_absolute() or PureWindowsPath(path).anchor:
-        raise UnsafePath(f"{path!r} is absolute: files of a pack are named from its folder")
-    if ".." in plain.parts:
-        raise UnsafePath(f"{path!r} leaves the pack: files of a pack are inside its folder")
-    return str(plain)
+def _plain(path: str) -> PurePosixPath:
+    return PurePosixPath(path.replace("\\", "/"))
+
+
+def _leaving(path: str) -> str | None:
+    """Why the words of a path lead out of its folder."""
+    if "\0" in path:
+        return f"{path!r} is no path"
+    if _plain(path).is_absolute() or PureWindowsPath(path).anchor:
+        return f"{path!r} is absolute: files of a pack are named from its folder"
+    if ".." in _plain(path).parts:
+        return f"{path!r} leaves the pack: its files are inside its folder"
+    return None

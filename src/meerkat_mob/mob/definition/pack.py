@@ -25,7 +25,7 @@ from meerkat_mob.mob.definition.diagnostics import (
     warnings_of,
 )
 from meerkat_mob.mob.definition.dialect import Compat, Syntax
-from meerkat_mob.mob.definition.files import Files, Folder, InMemory, UnsafePath
+from meerkat_mob.mob.definition.files import Files, Folder, InMemory
 from meerkat_mob.mob.definition.manifest import (
     MANIFEST,
     Manifest,
@@ -46,11 +46,13 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
 
     ``diagnostics`` holds the warnings of loading and every finding of ``validate``: a definition
     with errors of the second kind can be looked at, and no mob is created from it. ``source`` is
-    the place of the definition; ``performance`` the text of the pack's offline script.
+    the place of the definition, ``folder`` where its files lie (None for files in memory),
+    ``performance`` the text of the pack's offline script.
     """
 
     definition: MobDefinition
     source: str
+    folder: str | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     manifest: Manifest | None = None
     performance: str | None = None
@@ -71,28 +73,28 @@ def load_pack(path: str | os.PathLike[str], *, compat: Compat = "0.8") -> Pack:
     if place.name in {*DEFINITIONS, MANIFEST} and (place.parent / MANIFEST).is_file():
         place = place.parent
     if place.is_dir():
-        return _load_pack(Folder(root=place, confined=True), str(place), compat)
+        return _load_pack(Folder(root=place, confined=True), compat, str(place))
     if place.suffix not in {".toml", ".json"}:
         why = "a team file ends in .toml or .json" if place.exists() else "there is no such file"
         raise DefinitionUnreadable(path=str(place), why=why)
-    folder = Folder(root=place.parent, confined=False)
-    return _load(folder, place.name, compat, is_pack=False)
+    beside = Folder(root=place.parent, confined=False)
+    return _load(beside, place.name, compat, str(place.parent), is_pack=False)
 
 
 def read_pack_files(files: Mapping[str, bytes], *, compat: Compat = "0.8") -> Pack:
     """A pack from files in memory, by their paths inside it. Raises as ``load_definition``."""
-    return _load_pack(InMemory(files=files), "the pack", compat)
+    return _load_pack(InMemory(files=files), compat, None)
 
 
-def _load_pack(files: Files, folder: str, compat: Compat) -> Pack:
+def _load_pack(files: Files, compat: Compat, folder: str | None) -> Pack:
     for name in DEFINITIONS:
         if _read(files, name) is not None:
-            return _load(files, name, compat, is_pack=True)
+            return _load(files, name, compat, folder, is_pack=True)
     why = f"it has neither {' nor '.join(DEFINITIONS)}"
-    raise DefinitionUnreadable(path=folder, why=why)
+    raise DefinitionUnreadable(path=folder or "the pack", why=why)
 
 
-def _load(files: Files, name: str, compat: Compat, *, is_pack: bool) -> Pack:
+def _load(files: Files, name: str, compat: Compat, folder: str | None, *, is_pack: bool) -> Pack:
     """The one way. Findings in the order: definition, manifest and defaults, files, rules."""
     source = files.shown(name)
     text = _definition_text(files, name)
@@ -121,6 +123,7 @@ def _load(files: Files, name: str, compat: Compat, *, is_pack: bool) -> Pack:
     return Pack(
         definition=definition,
         source=source,
+        folder=folder,
         diagnostics=tuple(found),
         manifest=manifest,
         performance=performance,
@@ -130,12 +133,13 @@ def _load(files: Files, name: str, compat: Compat, *, is_pack: bool) -> Pack:
 def _definition_text(files: Files, name: str) -> str:
     """The text of the definition. Raises ``DefinitionUnreadable``."""
     source = files.shown(name)
+    barred = files.barred(name)
+    if barred is not None:
+        raise DefinitionUnreadable(path=source, why=barred)
     try:
         text = read_text(files.read(name))
     except OSError as fault:
         raise DefinitionUnreadable(path=source, why=fault.strerror or str(fault)) from fault
-    except UnsafePath as fault:
-        raise DefinitionUnreadable(path=source, why=str(fault)) from fault
     if isinstance(text, Diagnostic):
         raise DefinitionUnreadable(path=source, why=text.message)
     return text
@@ -144,8 +148,8 @@ def _definition_text(files: Files, name: str) -> str:
 def _read(files: Files, path: str) -> bytes | None:
     """The bytes of a file that need not be there."""
     try:
-        return files.read(path)
-    except (OSError, UnsafePath):
+        return None if files.barred(path) is not None else files.read(path)
+    except OSError:
         return None
 
 

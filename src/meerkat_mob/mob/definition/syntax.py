@@ -8,13 +8,19 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from meerkat_mob.mob.definition.diagnostics import Diagnostic, error
 from meerkat_mob.mob.definition.dialect import Syntax
 
 _TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+_BRACKET_OR_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+MAX_NESTING: Final = 256
+"""How deep brackets may stand inside each other. A browser's stack ends at a few thousand."""
 
 
 def guess_syntax(text: str) -> Syntax:
@@ -32,6 +38,9 @@ def read_text(raw: bytes) -> str | Diagnostic:
 
 def read_tables(text: str, syntax: Syntax) -> object | Diagnostic:
     """What a text says, before anybody asks whether it makes sense."""
+    if syntax == "json" and max(_depths(text), default=0) > MAX_NESTING:
+        message = f"the JSON is nested more than {MAX_NESTING} deep"
+        return error("invalid_syntax", None, message)
     try:
         return _read_json(text) if syntax == "json" else tomllib.loads(text)
     except json.JSONDecodeError as fault:
@@ -48,6 +57,17 @@ def read_tables(text: str, syntax: Syntax) -> object | Diagnostic:
         return error("invalid_syntax", None, f"the {syntax.upper()} is nested too deeply")
     except _NotJson as fault:
         return error("invalid_syntax", None, str(fault))
+
+
+def _depths(text: str) -> Iterator[int]:
+    """How deep each bracket outside of strings stands."""
+    depth = 0
+    for match in _BRACKET_OR_STRING.finditer(text):
+        if match[0] in "[{":
+            depth += 1
+            yield depth
+        elif match[0] in "]}":
+            depth -= 1
 
 
 class _NotJson(Exception):
