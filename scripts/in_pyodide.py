@@ -32,5 +32,5 @@ def run_suite(target: str, arguments: Sequence[str]) -> int:
 
 
 def read_tally() -> str:
-    """The counts of the run, as JSON."""
-    return Path(TALLY).read_text()
+    """The counts of the run, as JSON; of a run that never began, none."""
+    return Path(TALLY).read_text() if Path(TALLY).exists() else "{}"

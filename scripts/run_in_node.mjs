@@ -15,6 +15,16 @@ const here = dirname(fileURLToPath(import.meta.url));
 const [dist, tally, ...suite] = process.argv.slice(2);
 const runtime = resolve(dist, "pyodide");
 
+const fail = (error) => {
+  // Never let Node print the line that threw: pyodide.asm.mjs is one line of 1.2 MB.
+  console.error(String(error?.message ?? error).slice(-4000));
+  process.exit(70);
+};
+
+// When the interpreter dies (a stack too deep, say), the promises below never settle.
+process.on("unhandledRejection", fail);
+process.on("uncaughtException", fail);
+
 try {
   const { loadPyodide } = await import(pathToFileURL(`${runtime}/pyodide.mjs`).href);
   const py = await loadPyodide({ indexURL: `${runtime}/` });
@@ -29,7 +39,5 @@ try {
   writeFileSync(tally, py.runPython("read_tally()", { globals: scope }));
   process.exit(code); // a timer that Python cancelled still counts for Node, which would wait for it
 } catch (error) {
-  // Never let Node print the line that threw: pyodide.asm.mjs is one line of 1.2 MB.
-  console.error(String(error.message ?? error).slice(-4000));
-  process.exit(70);
+  fail(error);
 }

@@ -15,6 +15,11 @@ const stream = () => {
   };
 };
 
+const fail = (error) => self.postMessage({ error: String(error?.message ?? error).slice(-4000) });
+
+// When the interpreter dies (a stack too deep, say), the promise below never settles.
+self.addEventListener("unhandledrejection", (event) => fail(event.reason));
+
 self.onmessage = async ({ data: suite }) => {
   try {
     const py = await loadPyodide();
@@ -29,6 +34,6 @@ self.onmessage = async ({ data: suite }) => {
     const code = await py.runPythonAsync("run_suite('pyodide-chromium', suite)", { globals: scope });
     self.postMessage({ code, tally: py.runPython("read_tally()", { globals: scope }) });
   } catch (error) {
-    self.postMessage({ error: String(error.message ?? error).slice(-4000) });
+    fail(error);
   }
 };
