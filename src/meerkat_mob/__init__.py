@@ -1,5 +1,69 @@
-"""Teams of LLM agents described as data, in a browser tab or on the host."""
+"""Teams of LLM agents described as data, in a browser tab or on the host.
+
+This is the front door: a realm, its mobs and their members, the definition of a team, and what
+can go wrong. The rooms behind it are importable by their own names.
+"""
 
 from __future__ import annotations
 
+from meerkat_mob.core.content import Content, ImageBlock, TextBlock
+from meerkat_mob.core.tools import Tool
+from meerkat_mob.core.typed_tools import typed_tool
+from meerkat_mob.errors import MeerkatError
+from meerkat_mob.llm import LlmClient, PlainLlm
+from meerkat_mob.mob import (
+    Lagged,
+    Member,
+    MemberEvent,
+    Mob,
+    MobEvent,
+    MobState,
+    Realm,
+    SpawnSpec,
+    addressee,
+    default_members,
+    open_realm,
+    spawn_team,
+)
+from meerkat_mob.mob.definition import (
+    Diagnostic,
+    MobDefinition,
+    Pack,
+    load_definition,
+    load_pack,
+    parse_definition,
+    validate,
+)
+
 __version__ = "0.1.0"
+
+__all__ = (
+    "Content",
+    "Diagnostic",
+    "ImageBlock",
+    "Lagged",
+    "LlmClient",
+    "MeerkatError",
+    "Member",
+    "MemberEvent",
+    "Mob",
+    "MobDefinition",
+    "MobEvent",
+    "MobState",
+    "Pack",
+    "PlainLlm",
+    "Realm",
+    "SpawnSpec",
+    "TextBlock",
+    "Tool",
+    "__version__",
+    "addressee",
+    "default_members",
+    "load_definition",
+    "load_pack",
+    "open_realm",
+    "parse_definition",
+    "spawn_team",
+    "typed_tool",
+    "validate",
+)

@@ -1,0 +1,1 @@
+"""A team: what it is made of, and how it lives."""

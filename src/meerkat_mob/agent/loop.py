@@ -65,7 +65,6 @@ from meerkat_mob.errors import (
 from meerkat_mob.llm.assembly import Assembled, Assembler
 from meerkat_mob.llm.client import (
     LlmClient,
-    LlmDone,
     LlmEvent,
     LlmReasoningComplete,
     LlmReasoningDelta,
@@ -254,8 +253,6 @@ class Agent:
             async for event in events:
                 self._relay(event, heard)
                 assembler.feed(event)
-                if isinstance(event, LlmDone):
-                    break
         return assembler.finish()
 
     def _relay(self, event: LlmEvent, heard: _Heard) -> None:
