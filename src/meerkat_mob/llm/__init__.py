@@ -13,10 +13,14 @@ from meerkat_mob.llm.client import (
     LlmToolCallDelta,
     LlmUsage,
 )
-from meerkat_mob.llm.providers import ClientChoice, choose, open_client
-from meerkat_mob.llm.scripted import Reply, ScriptedLlm, call, fail, hang, say
+from meerkat_mob.llm.openai_compatible import OpenAiCompatible
+from meerkat_mob.llm.plain import PlainLlm
+from meerkat_mob.llm.providers import SCRIPTED, ClientChoice, choose, open_client
+from meerkat_mob.llm.reply import Reply, call, fail, hang, say
+from meerkat_mob.llm.scripted import ScriptedLlm
 
 __all__ = (
+    "SCRIPTED",
     "Assembled",
     "Assembler",
     "ClientChoice",
@@ -30,6 +34,8 @@ __all__ = (
     "LlmToolCallComplete",
     "LlmToolCallDelta",
     "LlmUsage",
+    "OpenAiCompatible",
+    "PlainLlm",
     "Reply",
     "ScriptedLlm",
     "call",

@@ -1,12 +1,10 @@
 """From a stream of events to one assistant message (spec sessions CLI-1, CLI-2).
 
-Blocks keep the order in which they started. A stream has exactly one end: what comes after it is
-ignored, and a stream without one is an incomplete response.
+Blocks keep the order in which they started, and what was not finished is not kept. A stream has
+exactly one end: what comes after it is ignored, and a stream without one is an incomplete response.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -44,50 +42,57 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage | None
 
 
-@dataclass
-class _Text:
+class _Text(msgspec.Struct):
+    """Text that may still grow; text with provider metadata stands alone."""
+
     parts: list[str]
     meta: ProviderMeta | UnsetType = UNSET
 
 
-@dataclass
-class _Thought:
-    parts: list[str] = field(default_factory=list[str])
+class _Thought(msgspec.Struct):
+    """A piece of reasoning, begun at its first delta; its whole text comes with its end."""
+
+    text: str | UnsetType = UNSET
     meta: ProviderMeta | UnsetType = UNSET
 
 
-@dataclass
-class _Call:
+class _Call(msgspec.Struct):
+    """A call, begun at its first delta; its whole arguments come with its end."""
+
     id: str
     name: str
-    parts: list[str] = field(default_factory=list[str])
+    args: str | UnsetType = UNSET
     meta: ProviderMeta | UnsetType = UNSET
-    complete: bool = False
 
 
 class Assembler:
-    """Takes the events of one call, then gives the answer."""
+    """Takes the events of one model call, then gives the answer."""
 
     def __init__(self, *, provider: str = "model") -> None:
         self._provider = provider
         self._blocks: list[_Text | _Thought | _Call] = []
         self._calls: dict[str, _Call] = {}
+        self._thought: _Thought | None = None
         self._usage: Usage | None = None
         self._done: LlmDone | None = None
 
     def feed(self, event: LlmEvent) -> None:
-        """Takes one event. Raises ``LlmFailed`` for a delta that belongs to no call."""
+        """Takes one event; after the end, none any more.
+
+        Raises ``LlmFailed`` for a part of a call that never started, or started twice.
+        """
         if self._done is not None:
             return
         match event:
-            case LlmTextDelta():
-                self._text(event)
-            case LlmReasoningDelta(delta=delta):
-                self._thought().parts.append(delta)
+            case LlmTextDelta(delta=delta, meta=meta):
+                self._text(delta, meta)
+            case LlmReasoningDelta():
+                self._open_thought()
             case LlmReasoningComplete(text=text, meta=meta):
-                self._end_thought(text, meta)
-            case LlmToolCallDelta():
-                self._delta(event)
+                thought = self._open_thought()
+                thought.text, thought.meta, self._thought = text, meta, None
+            case LlmToolCallDelta(id=call_id, name=name):
+                self._delta(call_id, name)
             case LlmToolCallComplete():
                 self._complete(event)
             case LlmUsage(usage=usage):
@@ -96,9 +101,13 @@ class Assembler:
                 self._done = event
 
     def finish(self) -> Assembled:
-        """The answer. Raises what the stream ended with, or that it had no end."""
+        """The answer.
+
+        Raises ``LlmFailed``: what the stream ended with, that it had no end, or that a call's
+        arguments are no JSON object. Missing arguments are ``{}``.
+        """
         if self._done is None:
-            raise self._failure("the stream ended before the answer was complete")
+            raise incomplete(self._provider)
         if self._done.error is not None:
             raise self._done.error
         blocks = tuple(b for b in map(self._block, self._blocks) if b is not None)
@@ -106,37 +115,35 @@ class Assembler:
             blocks=blocks, stop_reason=self._done.stop_reason or "end_turn", usage=self._usage
         )
 
-    def _text(self, event: LlmTextDelta) -> None:
+    def _text(self, delta: str, meta: ProviderMeta | UnsetType) -> None:
         last = self._blocks[-1] if self._blocks else None
-        if isinstance(last, _Text) and last.meta is UNSET and event.meta is UNSET:
-            last.parts.append(event.delta)
-        else:
-            self._blocks.append(_Text([event.delta], event.meta))
+        if isinstance(last, _Text) and last.meta is UNSET and meta is UNSET:
+            last.parts.append(delta)
+        elif delta or meta is not UNSET:
+            self._blocks.append(_Text([delta], meta))
 
-    def _thought(self) -> _Thought:
-        last = self._blocks[-1] if self._blocks else None
-        if not isinstance(last, _Thought):
-            last = _Thought()
-            self._blocks.append(last)
-        return last
+    def _open_thought(self) -> _Thought:
+        if self._thought is None:
+            self._thought = _Thought()
+            self._blocks.append(self._thought)
+        return self._thought
 
-    def _end_thought(self, text: str, meta: ProviderMeta | UnsetType) -> None:
-        thought = self._thought()
-        thought.parts, thought.meta = [text], meta
-
-    def _delta(self, event: LlmToolCallDelta) -> None:
-        call = self._calls.get(event.id)
+    def _delta(self, call_id: str, name: str | UnsetType) -> None:
+        call = self._calls.get(call_id)
+        if call is None and name is UNSET:
+            raise self._failure(f"a part of tool call {call_id!r} came before its start")
         if call is None:
-            if event.name is UNSET:
-                raise self._failure(f"a part of tool call {event.id!r} came before its start")
-            call = self._start(event.id, event.name)
-        call.parts.append(event.args_delta)
+            self._start(call_id, str(name))
+        elif name is not UNSET:
+            raise self._failure(f"tool call {call_id!r} started twice")
+        elif call.args is not UNSET:
+            raise self._failure(f"a part of tool call {call_id!r} came after its end")
 
     def _complete(self, event: LlmToolCallComplete) -> None:
         call = self._calls.get(event.id) or self._start(event.id, event.name)
-        if call.complete:
-            raise self._failure(f"tool call {event.id!r} came twice")
-        call.name, call.parts, call.meta, call.complete = event.name, [event.args], event.meta, True
+        if call.args is not UNSET:
+            raise self._failure(f"tool call {event.id!r} ended twice")
+        call.name, call.args, call.meta = event.name, event.args, event.meta
 
     def _start(self, call_id: str, name: str) -> _Call:
         call = self._calls[call_id] = _Call(call_id, name)
@@ -144,22 +151,23 @@ class Assembler:
         return call
 
     def _block(self, part: _Text | _Thought | _Call) -> AssistantBlock | None:
-        text = "".join(part.parts)
         match part:
-            case _Text(meta=meta):
-                return AssistantText(data=TextData(text=text, meta=meta)) if text else None
-            case _Thought(meta=meta):
+            case _Text(parts=parts, meta=meta):
+                return AssistantText(data=TextData(text="".join(parts), meta=meta))
+            case _Thought(text=str(text), meta=meta):
                 return Reasoning(data=TextData(text=text, meta=meta))
-            case _Call(complete=False):
+            case _Call(args=str(args)):
+                return ToolUse(data=self._use(part, args))
+            case _:
                 return None
-            case _Call():
-                return ToolUse(data=self._use(part, text))
 
     def _use(self, call: _Call, raw: str) -> ToolUseData:
         try:
             args = normalise_arguments(raw)
-        except (ValueError, msgspec.DecodeError) as fault:
-            raise self._failure(f"the arguments of {call.name} are no JSON object: {fault}") from None
+        except ValueError as fault:
+            raise self._failure(
+                f"the arguments of the call to {call.name!r} are no JSON object ({fault})"
+            ) from fault
         return ToolUseData(id=call.id, name=call.name, args=args, meta=call.meta)
 
     def _failure(self, detail: str) -> LlmFailed:
@@ -167,5 +175,15 @@ class Assembler:
             provider=self._provider,
             reason="provider_error",
             detail=detail,
-            hint="ask again, or use another model",
+            hint="ask again, or choose another model with --model",
         )
+
+
+def incomplete(provider: str) -> LlmFailed:
+    """What a stream that just stops ends with. It is not retried (CLI-3)."""
+    return LlmFailed(
+        provider=provider,
+        reason="provider_error",
+        detail="the stream ended before the answer did (incomplete response)",
+        hint="look into the server's log, then ask again",
+    )

@@ -1,0 +1,138 @@
+"""A client for every server that speaks OpenAI's chat completions: theirs, Ollama, vLLM and so on.
+
+It holds connections and no conversation. Nothing is imported from httpx2 until one is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Final
+
+from meerkat_mob import _target
+from meerkat_mob.errors import CapabilityUnavailable, InvalidParams, LlmFailed
+from meerkat_mob.llm.base_url import chat_endpoint
+from meerkat_mob.llm.chat_chunks import ChunkDecoder
+from meerkat_mob.llm.chat_request import request_body
+from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest
+from meerkat_mob.llm.failures import Server, not_a_model_server, unreadable
+from meerkat_mob.llm.sse import SseDecoder, SseEvent
+
+KEY_VARIABLES: Final = ("RKAT_OPENAI_API_KEY", "OPENAI_API_KEY")
+"""Where a key is looked for, in this order (CLI-4)."""
+WHOLE_ANSWER: Final = 16 * 2**20
+"""Bytes we take of an answer that was not streamed although we asked for it."""
+
+
+class OpenAiCompatible:
+    """One server. ``base_url`` may end at the host, in ``/v1`` or in ``/chat/completions``.
+
+    Without ``api_key`` no authorization header is sent. Raises ``InvalidParams`` for what is no
+    base URL or key, and ``CapabilityUnavailable`` when httpx2 is not installed.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        provider: str = "self_hosted",
+        connect_s: float | None = None,
+        request_s: float | None = None,
+    ) -> None:
+        self._provider = provider
+        self._server = Server(
+            url=chat_endpoint(base_url),
+            provider=provider,
+            key=_key(api_key),
+            key_variables=KEY_VARIABLES,
+            in_page=_target.IN_BROWSER,
+        )
+        try:
+            # not before it is needed: this package works offline without httpx2
+            from meerkat_mob.llm.transport import CONNECT_S, REQUEST_S, HttpTransport  # noqa: PLC0415
+        except ModuleNotFoundError as absent:
+            raise CapabilityUnavailable(
+                capability="HTTP",
+                why=f"the module {absent.name} is not installed",
+                instead='micropip.install("httpx2") adds it'
+                if _target.IN_BROWSER
+                else "pip install meerkat-mob[http] adds it",
+            ) from absent
+        self._transport = HttpTransport(
+            self._server, connect_s=connect_s or CONNECT_S, request_s=request_s or REQUEST_S
+        )
+
+    @property
+    def provider(self) -> str:
+        """See ``LlmClient.provider``."""
+        return self._provider
+
+    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+        """See ``LlmClient.stream``."""
+        try:
+            async with aclosing(self._events(request)) as events:
+                async for event in events:
+                    yield event
+        except LlmFailed as error:
+            yield LlmDone(error=error)
+
+    async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+        decoder = ChunkDecoder(self._server, salt=str(len(request.messages)))
+        async with self._transport.post(request_body(request)) as reply:
+            if reply.content_type != "text/event-stream":
+                body = await reply.text(WHOLE_ANSWER)
+                for event in self._whole(decoder, reply.content_type, body):
+                    yield event
+                return
+            sse = SseDecoder()
+            async with aclosing(reply.chunks()) as chunks:
+                async for chunk in chunks:
+                    for event in self._decoded(decoder, sse, chunk):
+                        yield event
+                    if decoder.ended:
+                        break
+            if decoder.ended:
+                await reply.drain()
+            else:
+                for event in self._decoded(decoder, sse, None):
+                    yield event
+        for event in decoder.finish():
+            yield event
+
+    def _decoded(
+        self, decoder: ChunkDecoder, sse: SseDecoder, chunk: bytes | None
+    ) -> Iterator[LlmEvent]:
+        """The events inside a chunk; None is the end of the stream."""
+        try:
+            found: list[SseEvent] = sse.finish() if chunk is None else sse.feed(chunk)
+        except ValueError as fault:
+            raise unreadable(self._server, str(fault)) from fault
+        for event in found:
+            if not decoder.ended:
+                yield from decoder.feed(event.data)
+
+    def _whole(self, decoder: ChunkDecoder, kind: str, body: str) -> Iterator[LlmEvent]:
+        """A server that does not stream, or that is none."""
+        if kind != "application/json":
+            raise not_a_model_server(self._server, kind, body)
+        yield from decoder.feed(body)
+        if not decoder.answered:
+            raise not_a_model_server(self._server, kind, body)
+        yield from decoder.finish()
+
+    async def aclose(self) -> None:
+        """See ``LlmClient.aclose``."""
+        await self._transport.aclose()
+
+
+def _key(given: str | None) -> str | None:
+    """The key without the blanks that files and shells add; an empty one is none."""
+    key = (given or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidParams(
+            what="the API key holds characters that no key has",
+            path="api_key",
+            hint="copy it anew, on one line",
+        )
+    return key or None

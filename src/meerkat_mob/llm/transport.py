@@ -1,0 +1,186 @@
+"""One HTTP transport for every provider and both targets: a POST whose answer is streamed.
+
+httpx2 speaks through sockets on the host and through ``fetch`` in a page. Whatever fails leaves
+here as an ``LlmFailed`` that says what its user can do. This module imports httpx2, so it is
+imported when a client is opened, and not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager, suppress
+from ipaddress import ip_address
+from typing import Final
+
+import httpx2
+import msgspec
+
+from meerkat_mob.errors import LlmFailed
+from meerkat_mob.llm.failures import (
+    Server,
+    broken_off,
+    not_answering,
+    not_usable,
+    status_failure,
+    timed_out,
+)
+
+CONNECT_S: Final = 30.0
+REQUEST_S: Final = 300.0
+"""From the request to the last byte of its answer (CLI-4)."""
+
+MOST_OF_AN_ERROR: Final = 64 * 1024
+"""Bytes we read of an answer that only explains an error."""
+
+
+DRAIN_S: Final = 0.5
+"""How long we wait for a server to end an answer of which we have everything."""
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A moment on the loop's clock, and how long it was away when the request began."""
+
+    at: float
+    seconds: float
+
+
+class Reply:
+    """An answer with a good status, whose body is still coming."""
+
+    def __init__(self, server: Server, response: httpx2.Response, limit: Limit) -> None:
+        self._server, self._response, self._limit = server, response, limit
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters and in lower case."""
+        told: str = self._response.headers.get("content-type", "")
+        return told.partition(";")[0].strip().lower()
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body in the pieces it comes in. Raises ``LlmFailed`` when the connection breaks."""
+        body = aiter(self._response.aiter_bytes())
+        while True:
+            try:
+                async with asyncio.timeout_at(self._limit.at):
+                    chunk = await anext(body, None)
+            except (TimeoutError, httpx2.TimeoutException):
+                raise timed_out(self._server, "finish its answer", self._limit.seconds) from None
+            except httpx2.RequestError as fault:
+                raise broken_off(self._server, told(fault)) from fault
+            if chunk is None:
+                return
+            yield chunk
+
+    async def text(self, most: int = MOST_OF_AN_ERROR) -> str:
+        """The body as text, or what there is of it; at most so many bytes."""
+        kept = b""
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                kept += chunk
+                if len(kept) >= most:
+                    break
+        return kept[:most].decode(errors="replace")
+
+    async def drain(self) -> None:
+        """Reads on to the end, for a moment: then the connection can be used again."""
+        with suppress(TimeoutError, LlmFailed):
+            async with asyncio.timeout(DRAIN_S), aclosing(self.chunks()) as chunks:
+                async for _ in chunks:
+                    pass
+
+
+class HttpTransport:
+    """Connections to one server. They are opened when needed and kept until ``aclose``."""
+
+    def __init__(
+        self, server: Server, *, connect_s: float = CONNECT_S, request_s: float = REQUEST_S
+    ) -> None:
+        self._server, self._connect_s, self._request_s = server, connect_s, request_s
+        self._client: httpx2.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def post(self, body: bytes) -> AsyncGenerator[Reply, None]:
+        """Sends a JSON body; the answer is let go at the end of the block.
+
+        Raises ``LlmFailed`` for whatever is no answer with a good status.
+        """
+        now = asyncio.get_running_loop().time()
+        limit = Limit(at=now + self._request_s, seconds=self._request_s)
+        response = await self._send(body, limit)
+        try:
+            reply = Reply(self._server, response, limit)
+            if response.status_code != 200:
+                raise status_failure(
+                    self._server,
+                    response.status_code,
+                    body=await reply.text(),
+                    retry_after=response.headers.get("retry-after"),
+                )
+            yield reply
+        finally:
+            await response.aclose()
+
+    async def _send(self, body: bytes, limit: Limit) -> httpx2.Response:
+        client = self._open()
+        request = client.build_request("POST", self._server.url, content=body)
+        try:
+            async with asyncio.timeout_at(limit.at):
+                return await client.send(request, stream=True)
+        except httpx2.ConnectTimeout:
+            raise timed_out(self._server, "connect", self._connect_s) from None
+        except (TimeoutError, httpx2.TimeoutException):
+            raise timed_out(self._server, "begin to answer", limit.seconds) from None
+        except (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol) as fault:
+            raise not_answering(self._server, told(fault)) from fault
+        except httpx2.RequestError as fault:
+            raise broken_off(self._server, told(fault)) from fault
+
+    def _open(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            try:
+                self._client = self._new_client()
+            except (ImportError, ValueError, httpx2.InvalidURL) as fault:
+                raise not_usable(self._server, told(fault)) from fault
+        return self._client
+
+    def _new_client(self) -> httpx2.AsyncClient:
+        # fetch knows no connecting apart from waiting for the answer: there the two are one limit
+        connect_s = self._request_s if self._server.in_page else self._connect_s
+        return httpx2.AsyncClient(
+            headers=_headers(self._server),
+            timeout=httpx2.Timeout(self._request_s, connect=connect_s, pool=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            trust_env=not is_loopback(httpx2.URL(self._server.url).host),  # whence come proxies
+        )
+
+    async def aclose(self) -> None:
+        """Closes the connections. Idempotent; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+def _headers(server: Server) -> dict[str, str]:
+    headers = {
+        "accept": "text/event-stream",
+        "content-type": "application/json",
+        "user-agent": "meerkat-mob",
+    }
+    return headers if server.key is None else {**headers, "authorization": f"Bearer {server.key}"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as far as its name says; no proxy stands before it."""
+    name = host.strip("[]").removesuffix(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def told(fault: Exception) -> str:
+    """What a library said, or at least what it raised."""
+    return str(fault) or type(fault).__name__
