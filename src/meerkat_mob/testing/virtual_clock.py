@@ -122,12 +122,13 @@ def describe(pending: Iterable[asyncio.Task[Any]]) -> tuple[str, ...]:
 
 def _place(awaited: object) -> str:
     """The deepest of our frames in a chain of coroutines that wait for each other."""
-    place = "its start"
+    place = repr(awaited)
+    outermost = True
     while isinstance(awaited, CoroutineType) and awaited.cr_frame is not None:
         frame, code = awaited.cr_frame, awaited.cr_code
-        if code.co_filename != tasks.__file__ or place == "its start":
+        if outermost or code.co_filename != tasks.__file__:
             place = f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
-        awaited = awaited.cr_await
+        awaited, outermost = awaited.cr_await, False
     return place
 
 

@@ -1,0 +1,1 @@
+"""The contracts that ship with the kit, applied to every home."""
