@@ -519,8 +519,8 @@ class SkillMissing(MobError):
 
     def __init__(self, *, member: str, skill: str, path: str) -> None:
         super().__init__(
-            f"member {member!r} cannot start: the file of skill {skill!r} is not at {path}; "
-            "add it, or give the skill inline"
+            f"member {member!r} cannot start: its skill {skill!r} is not at {path}; "
+            "add it there, or give the skill inline"
         )
         self.member, self.skill, self.path = member, skill, path
 

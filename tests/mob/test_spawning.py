@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from meerkat_mob.errors import (
+    CapabilityUnavailable,
     InvalidParams,
     MemberExists,
     ProfileNotFound,
@@ -16,8 +17,15 @@ from meerkat_mob.errors import (
 )
 from meerkat_mob.llm import ScriptedLlm
 from meerkat_mob.mob import addressee, open_realm
-from meerkat_mob.mob.definition import InlineSkill, PathSkill, ToolConfig
-from meerkat_mob.mob.events import MemberSpawned, PeersWired
+from meerkat_mob.mob.definition import (
+    BackendConfig,
+    ExternalBackend,
+    InlineSkill,
+    PathSkill,
+    RealmRef,
+    ToolConfig,
+)
+from meerkat_mob.mob.events import CapabilityMissing, MemberSpawned, PeersWired
 from meerkat_mob.sessions import SessionQuery
 from tests.mob.teams import a_profile, a_team, incoming
 
@@ -48,6 +56,8 @@ async def test_a_first_message_and_a_kickoff_start_a_member_and_nothing_else_doe
         ("lead", "__flow_system_x", WiringRefused),
         ("mute", "x", WiringRefused),
         ("unread", "x", SkillMissing),
+        ("outside", "x", WiringRefused),
+        ("kept", "x", CapabilityUnavailable),
     ],
 )
 async def test_what_cannot_be_spawned_is_refused_before_anything_exists(
@@ -58,7 +68,13 @@ async def test_what_cannot_be_spawned_is_refused_before_anything_exists(
         profiles={
             "mute": a_profile(tools=ToolConfig(comms=False)),
             "unread": a_profile(skills=("book",)),
+            "outside": replace(a_profile(), backend="external"),
         },
+    )
+    team = replace(
+        team,
+        realm_profiles={"kept": RealmRef(realm_profile="kept")},
+        backend=BackendConfig(external=ExternalBackend(address_base="tcp://127.0.0.1:1")),
     )
     team = replace(team, skills={"book": PathSkill(path="book.md", tried="/shelf/book.md")})
     async with open_realm(llm=ScriptedLlm([])) as realm:
@@ -109,3 +125,22 @@ def test_the_task_goes_to_the_orchestrators_member_unless_said_otherwise() -> No
     assert addressee(replace(team, orchestrator=None), {"x": "dev"}) == "x"
     with pytest.raises(InvalidParams, match="there are: x"):
         addressee(team, {"x": "dev"}, "z")
+
+
+async def test_a_member_without_a_tool_its_profile_asks_for_is_announced() -> None:
+    wishful = a_profile(tools=ToolConfig(comms=True, shell=True, mcp=("docs",)))
+    wishful = replace(wishful, output_schema={"type": "object"})
+    async with open_realm(llm=ScriptedLlm([])) as realm:
+        mob = await realm.create_mob(a_team("lead", profiles={"lead": wishful}))
+        await mob.spawn("lead", "lead")
+        kinds = [e.kind for e in await mob.poll_events()]
+    missing = [(k.member, k.flag) for k in kinds if isinstance(k, CapabilityMissing)]
+    assert missing == [("lead", "shell"), ("lead", "mcp.docs"), ("lead", "output_schema")]
+
+
+async def test_a_skill_that_is_nowhere_refuses_its_member_and_says_what_to_add() -> None:
+    team = a_team("lead", profiles={"lead": a_profile(skills=("nowhere",))})
+    async with open_realm(llm=ScriptedLlm([])) as realm:
+        mob = await realm.create_mob(team)
+        with pytest.raises(SkillMissing, match=r"\[skills\.nowhere\]"):
+            await mob.spawn("lead", "lead")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from meerkat_mob.errors import SkillMissing
-from meerkat_mob.mob.definition import InlineSkill, Profile, SkillSource
+from meerkat_mob.mob.definition import InlineSkill, PathSkill, Profile, SkillSource
 
 COMMUNICATION = """\
 # Working in this team
@@ -26,7 +28,7 @@ def system_prompt(
 ) -> str:
     """The profile's skills, then how this team communicates, with blank lines between.
 
-    Raises ``SkillMissing`` for a skill whose file was not found, naming the path tried.
+    Raises ``SkillMissing`` for a skill that is not there, naming the path or section tried.
     """
     texts = [_text(member, name, skills) for name in profile.skills]
     name = f"{mob}/{profile_name}/{member}"
@@ -35,8 +37,10 @@ def system_prompt(
 
 
 def _text(member: str, name: str, skills: Mapping[str, SkillSource]) -> str:
-    match skills[name]:
+    match skills.get(name):
         case InlineSkill(content=content):
             return content.strip()
-        case missing:
-            raise SkillMissing(member=member, skill=name, path=missing.tried or missing.path)
+        case PathSkill(path=path, tried=tried):
+            raise SkillMissing(member=member, skill=name, path=path if tried is UNSET else tried)
+        case None:
+            raise SkillMissing(member=member, skill=name, path=f"[skills.{name}]")

@@ -29,7 +29,13 @@ from meerkat_mob.core.ids import comms_name
 from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.tools import Tool
-from meerkat_mob.errors import InvalidParams, MemberExists, ProfileNotFound, WiringRefused
+from meerkat_mob.errors import (
+    CapabilityUnavailable,
+    InvalidParams,
+    MemberExists,
+    ProfileNotFound,
+    WiringRefused,
+)
 from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags
 from meerkat_mob.mob.events import (
@@ -122,6 +128,12 @@ def _admit(context: MobContext, spec: SpawnSpec) -> Profile:
         raise WiringRefused(f"ids that start with {RESERVED!r} are reserved: choose another id")
     if context.journal.roster.get(spec.member_id) is not None:
         raise MemberExists(member=spec.member_id)
+    if spec.profile in context.definition.realm_profiles:
+        raise CapabilityUnavailable(
+            capability=f"realm profile {spec.profile!r}",
+            why="this realm keeps no profiles",
+            instead=f"write the profile out under [profiles.{spec.profile}]",
+        )
     profile = context.definition.profiles.get(spec.profile)
     if profile is None:
         raise ProfileNotFound(profile=spec.profile, known=tuple(context.definition.profiles))
@@ -129,6 +141,11 @@ def _admit(context: MobContext, spec: SpawnSpec) -> Profile:
         raise WiringRefused(
             f"profile {spec.profile!r} has no comms, and a member of a team must be reachable: "
             f"set profiles.{spec.profile}.tools.comms = true"
+        )
+    if (profile.backend or context.definition.backend.default) == "external":
+        raise WiringRefused(
+            f"profile {spec.profile!r} has the backend 'external', and no external agent is bound "
+            "to this member: use the backend 'session'"
         )
     return profile
 

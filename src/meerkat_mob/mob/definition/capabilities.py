@@ -36,7 +36,7 @@ LISTS: Final[Mapping[str, str]] = {
 def missing_flags(profile: Profile, available: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """What a profile asks for and ``available`` does not hold: flag and reason, in a fixed order.
 
-    A flag is the place inside ``tools``: ``shell``, or ``mcp.NAME`` for an entry of a list.
+    A flag is a switch of ``tools``, ``mcp.NAME`` for an entry of a list, or ``output_schema``.
     """
     return tuple((flag, reason) for _, flag, reason in _missing(profile, available))
 
@@ -48,7 +48,7 @@ def capability_warnings(
     return tuple(
         warning(
             "capability_missing",
-            f"profiles.{name}.tools.{place}",
+            f"profiles.{name}.{place}",
             f"members of {name!r} run without {flag!r}: {reason}",
         )
         for name, profile in definition.profiles.items()
@@ -75,12 +75,14 @@ def require_capabilities(manifest: Manifest, available: frozenset[str]) -> None:
 
 
 def _missing(profile: Profile, available: frozenset[str]) -> Iterator[tuple[str, str, str]]:
-    """Place inside ``tools``, flag and reason."""
+    """Place inside the profile, flag and reason."""
     tools = profile.tools
     for flag, reason in FLAGS.items():
         if getattr(tools, flag) and flag not in available:
-            yield flag, flag, reason
+            yield f"tools.{flag}", flag, reason
     for key, names in (("mcp", tools.mcp), ("rust_bundles", tools.rust_bundles)):
         for i, name in enumerate(names):
             if available.isdisjoint({key, f"{key}.{name}"}):
-                yield f"{key}[{i}]", f"{key}.{name}", LISTS[key]
+                yield f"tools.{key}[{i}]", f"{key}.{name}", LISTS[key]
+    if profile.output_schema is not None and "output_schema" not in available:
+        yield "output_schema", "output_schema", "answers are not made to fit a schema"
