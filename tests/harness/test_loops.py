@@ -1,7 +1,7 @@
 """Async tests really run, on the loops they ask for, and may not leave anything running."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from hypothesis import given
@@ -66,6 +66,18 @@ def test_a_test_that_leaves_a_task_running_fails(run: Callable[[loops.Story], No
 
     with pytest.raises(pytest.fail.Exception, match="stray at"):
         run(careless())
+
+
+async def test_a_generator_left_in_the_middle_is_no_stray() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(0)
+
+    async for _ in numbers():
+        break
 
 
 def test_the_marks_choose_the_loops() -> None:
