@@ -14,6 +14,8 @@ from meerkat_mob.llm.client import (
     LlmUsage,
 )
 from meerkat_mob.llm.openai_compatible import OpenAiCompatible
+from meerkat_mob.llm.performance import Performance, load_performance, parse_performance
+from meerkat_mob.llm.performing import PerformanceLlm
 from meerkat_mob.llm.plain import PlainLlm
 from meerkat_mob.llm.providers import SCRIPTED, ClientChoice, choose, open_client
 from meerkat_mob.llm.reply import Reply, call, fail, hang, say
@@ -35,6 +37,8 @@ __all__ = (
     "LlmToolCallDelta",
     "LlmUsage",
     "OpenAiCompatible",
+    "Performance",
+    "PerformanceLlm",
     "PlainLlm",
     "Reply",
     "ScriptedLlm",
@@ -42,6 +46,8 @@ __all__ = (
     "choose",
     "fail",
     "hang",
+    "load_performance",
     "open_client",
+    "parse_performance",
     "say",
 )

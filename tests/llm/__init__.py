@@ -1,0 +1,1 @@
+"""The room of the models: what is asked, what is answered, and what goes wrong on the way."""
