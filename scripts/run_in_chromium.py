@@ -19,7 +19,14 @@ from scripts.chromium import NoChromiumError, find_or_install, started
 from scripts.places import ROOT, TEST_DIST
 from scripts.serve import served
 
-WHAT_TESTS_READ: Final = ("tests", "examples", "docs", "pyproject.toml")
+WHAT_TESTS_READ: Final = (
+    "tests",
+    "examples",
+    "docs",
+    "README.md",
+    "CHANGELOG.md",
+    "pyproject.toml",
+)
 NO_BROWSER: Final = 69
 BROWSER_FAILED: Final = 70
 
