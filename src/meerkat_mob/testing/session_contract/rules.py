@@ -1,0 +1,13 @@
+"""All rules of the contract, in the order of a session's life."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from meerkat_mob.testing.expect import rules_of
+from meerkat_mob.testing.session_contract import ending, interrupting, looking, opening, turns
+from meerkat_mob.testing.session_contract.maker import SessionRule
+
+RULES: Final[tuple[SessionRule, ...]] = rules_of(
+    *(module.__name__ for module in (opening, turns, interrupting, looking, ending))
+)
