@@ -17,7 +17,6 @@ MeerkatError                       catch this to catch us
 │   ├── SessionBusy                a run is already admitted
 │   ├── SessionNotRunning          nothing to interrupt
 │   ├── PersistenceDisabled        asked an ephemeral service for what only a durable one has
-│   ├── CompactionDisabled
 │   ├── SessionUnsupported         an option outside its window
 │   └── SystemContextConflict      an idempotency key was used for another text
 ├── AgentError                     a run ended without a result
@@ -216,18 +215,6 @@ class PersistenceDisabled(SessionError):
         super().__init__(
             f"{what} needs persistent sessions, and this service keeps them in memory only: "
             "open the realm with a path",
-            session_id=session_id,
-        )
-
-
-class CompactionDisabled(SessionError):
-    """The service cannot compact a history."""
-
-    code = "SESSION_COMPACTION_DISABLED"
-
-    def __init__(self, *, session_id: str | None = None) -> None:
-        super().__init__(
-            "this service does not compact histories: start a new session instead",
             session_id=session_id,
         )
 
