@@ -38,6 +38,11 @@ test-node test-chromium: test-%: .venv/ready-test .cache/test-dist/built
 test-page: .venv/ready-test .cache/test-dist/built
 	@$(BIN)/python -m scripts.run_tests --only page $(ARGS)
 
+## test-oldest: the suite on this Python with the oldest libraries that pyproject.toml allows
+.PHONY: test-oldest
+test-oldest: .venv-oldest/ready
+	@.venv-oldest/bin/python -m pytest --quiet --floors
+
 ## floors: raise the floors of executed tests; LOWER="TARGET: WHY" lets one fall
 .PHONY: floors
 floors: .venv/ready-test
@@ -98,6 +103,14 @@ clean:
 .venv/ready-lint .venv/ready-real-model: .venv/ready-%: .venv/ready
 	@echo "installing the group '$*' into .venv"
 	@$(PIP) install --group $*
+	@touch $@
+
+.venv-oldest/ready: pyproject.toml | .venv/ready-test
+	@echo "installing the oldest libraries into .venv-oldest"
+	@$(BIN)/python -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	@.venv-oldest/bin/python -m pip install --disable-pip-version-check --quiet --group test \
+		--editable '.[all]' $$($(BIN)/python -m scripts.oldest)
 	@touch $@
 
 .cache/test-dist/built: $(SOURCES) | .venv/ready-test
