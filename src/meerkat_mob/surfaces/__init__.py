@@ -1,0 +1,1 @@
+"""What people and programs outside use: the terminal, the page, the wire."""

@@ -1,0 +1,5 @@
+"""The terminal: the command ``meerkat-mob``."""
+
+from meerkat_mob.surfaces.cli.entry import main
+
+__all__ = ("main",)

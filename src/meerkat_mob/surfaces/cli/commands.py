@@ -1,0 +1,246 @@
+"""The commands and their options, in click's words. What they do is imported when they do it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+import meerkat_mob
+from meerkat_mob.surfaces.cli import exit_codes
+
+if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
+    from meerkat_mob.surfaces.cli.options import RunOptions
+    from meerkat_mob.surfaces.cli.streams import Streams
+
+PROGRAM = "meerkat-mob"
+Shell = Literal["bash", "zsh", "fish"]
+
+_definition = click.argument("definition", type=click.Path(path_type=Path))
+_compat = click.option(
+    "--compat",
+    type=click.Choice(["0.8", "0.5"]),
+    default="0.8",
+    show_default=True,
+    help="The version of the format whose defaults hold where two differ.",
+)
+_debug = click.option("--debug", is_flag=True, help="Show where an error came from.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(meerkat_mob.__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """Teams of LLM agents described as data.
+
+    A DEFINITION is a .toml or .json file, or a pack: a folder with a definition in it.
+    """
+
+
+@cli.command(short_help="Give a team a task, and watch it work.")
+@_definition
+@click.argument("task")
+@click.option(
+    "--member",
+    "members",
+    multiple=True,
+    metavar="PROFILE=ID",
+    help="Spawn this member; may be given many times. Without it: one member for each profile, "
+    "named after it.",
+)
+@click.option("--to", metavar="ID", help="Who gets the task. Without it: the orchestrator.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Use this model in all profiles. 'scripted' plays the team offline: by the pack's "
+    "performance.toml, else by a plain rule.",
+)
+@click.option("--base-url", metavar="URL", help="An OpenAI-compatible server that answers.")
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    help="Its key. Other users of this machine can see it: better set OPENAI_API_KEY.",
+)
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Play the team offline by this file (see docs/performances.md).",
+)
+@click.option(
+    "--pace",
+    "pace_ms",
+    type=click.IntRange(0, 10_000),
+    metavar="MS",
+    help="Time between two words of a scripted text. In a terminal it is readable by itself, "
+    "elsewhere 0.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Give up when the team is not done by then.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the answer and nothing else.")
+@_compat
+@_debug
+def run(
+    *,
+    definition: Path,
+    task: str,
+    members: tuple[str, ...],
+    to: str | None,
+    model: str | None,
+    base_url: str | None,
+    api_key: str | None,
+    script: Path | None,
+    pace_ms: int | None,
+    timeout: float | None,
+    as_json: bool,
+    quiet: bool,
+    compat: Literal["0.8", "0.5"],
+    debug: bool,
+) -> int:
+    """Give the team of DEFINITION a task and watch it work.
+
+    The answer is printed to standard output once the whole team is idle, everything else to
+    standard error. A TASK of - is read from standard input.
+
+    \b
+    meerkat-mob run team.toml "Plan the release" --model scripted
+    meerkat-mob run team.toml "Plan the release" --base-url http://127.0.0.1:11434/v1 --model qwen3
+    git log -5 | meerkat-mob run pack/ - --member worker=w1 --member worker=w2
+    """
+    from meerkat_mob.surfaces.cli.options import RunOptions
+
+    options = RunOptions(
+        definition=definition,
+        task=sys.stdin.read() if task == "-" else task,
+        members=members,
+        to=to,
+        model=model,
+        base_url=base_url,
+        api_key=api_key,
+        script=script,
+        pace_ms=pace_ms,
+        timeout=timeout,
+        json=as_json,
+        quiet=quiet,
+        compat=compat,
+    )
+    return _ending(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
+
+
+@cli.command(short_help="Check a definition and show everything that is wrong with it.")
+@_definition
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
+@_compat
+@_debug
+def validate(*, definition: Path, as_json: bool, compat: Literal["0.8", "0.5"], debug: bool) -> int:
+    """Check DEFINITION and show every finding: code, place, message and severity.
+
+    The exit code is 1 when a finding is an error, 0 otherwise.
+    """
+    from meerkat_mob.surfaces.cli.options import ValidateOptions
+    from meerkat_mob.surfaces.cli.validate import validate as check
+
+    options = ValidateOptions(definition=definition, json=as_json, compat=compat)
+    return _ending(lambda streams: check(options, streams.out), as_json=as_json, debug=debug)
+
+
+@cli.command(short_help="Print a script that completes this command in a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: Shell) -> int:
+    """Print what makes SHELL complete this command.
+
+    \b
+    bash: meerkat-mob completion bash >> ~/.bashrc
+    zsh:  meerkat-mob completion zsh >> ~/.zshrc
+    fish: meerkat-mob completion fish > ~/.config/fish/completions/meerkat-mob.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click has no completion for {shell}")
+    click.echo(kind(cli, {}, PROGRAM, "_MEERKAT_MOB_COMPLETE").source())
+    return exit_codes.OK
+
+
+# -- how a command ends ------------------------------------------------------------------------
+
+
+def invoke(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code. Nothing but that leaves here."""
+    try:
+        code: object = cli.main(argv, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        _close_pipe()
+        return exit_codes.PIPE_CLOSED
+    return code if isinstance(code, int) else exit_codes.OK
+
+
+def _close_pipe() -> None:
+    """Lets the interpreter's own last flush go nowhere: nobody reads any more."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+
+
+def _ending(work: Callable[[Streams], int], *, as_json: bool, debug: bool) -> int:
+    """Runs a command's work; says what went wrong, once, in words and as a code."""
+    from meerkat_mob.surfaces.cli.findings import show_failure
+    from meerkat_mob.surfaces.cli.jsonlines import JsonLines, failure_of
+    from meerkat_mob.surfaces.cli.streams import open_streams
+
+    streams = open_streams()
+    try:
+        return work(streams)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        code = exit_codes.exit_code(error)
+        show_failure(streams.err, error)
+        if as_json:
+            JsonLines(streams.out.file).write(failure_of(error, code))
+        return code
+
+
+def _run(options: RunOptions, streams: Streams) -> int:
+    from meerkat_mob.surfaces.cli.run import run as play_out
+
+    stopped: list[int] = []
+
+    async def story() -> None:
+        task = asyncio.current_task()
+
+        def stop() -> None:
+            stopped.append(exit_codes.TERMINATED)
+            if task is not None:
+                task.cancel()
+
+        try:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+        except (NotImplementedError, RuntimeError, ValueError):
+            pass  # not the main thread, or a system without it: then it ends the process at once
+        await play_out(options, streams)
+
+    try:
+        asyncio.run(story())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        streams.err.print("interrupted")
+        return stopped[0] if stopped else exit_codes.INTERRUPTED
+    return exit_codes.OK

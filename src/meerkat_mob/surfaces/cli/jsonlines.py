@@ -1,0 +1,56 @@
+"""A run as JSON lines on standard output: every event as it is, and how it ended as the last line.
+
+A line is a ``MobEvent`` (it has ``kind``), a ``MemberEvent`` (``envelope``) or a ``Lagged``
+(``skipped``); the last one has ``type``: ``answer`` or ``error``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TextIO
+
+import msgspec
+
+from meerkat_mob.core.usage import Usage
+from meerkat_mob.errors import MeerkatError
+from meerkat_mob.mob import AnyEvent
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="answer"):
+    """The end of a run that was answered. ``usage`` is null when not every model told it."""
+
+    mob_id: str
+    member: str
+    text: str
+    duration_ms: int
+    turns: int
+    tool_calls: int
+    failed_runs: int
+    usage: Usage | None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="error"):
+    """The end of a run that was not."""
+
+    code: str
+    message: str
+    exit_code: int
+
+
+def failure_of(error: BaseException, exit_code: int) -> Failure:
+    """What went wrong, as a line."""
+    code = error.code if isinstance(error, MeerkatError) else "INTERNAL_ERROR"
+    return Failure(code=code, message=str(error), exit_code=exit_code)
+
+
+class JsonLines:
+    """Writes each line at once, so that a reader can follow."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, line: AnyEvent | Answer | Failure) -> None:
+        """One line."""
+        self._out.write(_encoder.encode(line).decode() + "\n")
+        self._out.flush()

@@ -1,0 +1,90 @@
+"""What the command was asked for, as data: checked for sense before anything is read or started.
+
+An option without an effect is refused: whoever gave it expects one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from meerkat_mob.errors import InvalidParams
+from meerkat_mob.llm import SCRIPTED
+from meerkat_mob.mob.definition import Compat
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob run``. ``members`` holds ``profile=id`` texts; ``timeout`` is in seconds.
+
+    ``pace_ms`` is the time between two words of a scripted text; None leaves it to the terminal.
+    """
+
+    definition: Path
+    task: str
+    members: tuple[str, ...] = ()
+    to: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    script: Path | None = None
+    timeout: float | None = None
+    pace_ms: int | None = None
+    json: bool = False
+    quiet: bool = False
+    compat: Compat = "0.8"
+
+    @property
+    def scripted(self) -> bool:
+        """Whether no model is asked at all."""
+        return self.script is not None or self.model == SCRIPTED
+
+
+class ValidateOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob validate``."""
+
+    definition: Path
+    json: bool = False
+    compat: Compat = "0.8"
+
+
+def check_options(options: RunOptions) -> None:
+    """Raises ``InvalidParams`` for a blank task and for options that have no effect together."""
+    if not options.task.strip():
+        raise InvalidParams(what="the task is blank", path="TASK", hint="say what is to be done")
+    if options.script is not None and options.model not in {None, SCRIPTED}:
+        _no_effect("--model", "--script answers for every member")
+    if options.scripted:
+        for flag, value in (("--base-url", options.base_url), ("--api-key", options.api_key)):
+            if value is not None:
+                _no_effect(flag, "a scripted team asks no server")
+    elif options.pace_ms is not None:
+        _no_effect("--pace", "only scripted texts have a pace")
+
+
+def _no_effect(flag: str, why: str) -> None:
+    raise InvalidParams(what=f"it has no effect here: {why}", path=flag, hint="leave it out")
+
+
+def members_of(wanted: Sequence[str]) -> Mapping[str, str] | None:
+    """Member ids with their profiles, from ``profile=id`` texts; None when none were given.
+
+    Raises ``InvalidParams`` for a text of another form and for an id given twice.
+    """
+    members: dict[str, str] = {}
+    for text in wanted:
+        profile, equals, member = (part.strip() for part in text.partition("="))
+        if not (profile and equals and member):
+            raise InvalidParams(
+                what=f"{text!r} is not of the form profile=id",
+                path="--member",
+                hint="for example --member worker=worker-1",
+            )
+        if member in members:
+            raise InvalidParams(
+                what=f"two members are named {member!r}",
+                path="--member",
+                hint="give each an id of its own",
+            )
+        members[member] = profile
+    return members or None

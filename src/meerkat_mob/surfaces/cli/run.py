@@ -1,0 +1,212 @@
+"""``meerkat-mob run``: a definition becomes a team, gets the task, and is watched until it is idle.
+
+Everything that can be refused is refused before a member exists. Whatever ends the run, the realm
+is closed and the view has shown all that happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Final, TypeAlias
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from meerkat_mob._target import now_ms
+from meerkat_mob.errors import DefinitionInvalid, ProfileNotFound
+from meerkat_mob.llm import LlmClient, choose
+from meerkat_mob.mob import AnyEvent, Mob, addressee, default_members, open_realm, spawn_team
+from meerkat_mob.mob.definition import (
+    MobDefinition,
+    Pack,
+    errors_of,
+    load_pack,
+    require_capabilities,
+    warnings_of,
+)
+from meerkat_mob.surfaces.cli.findings import show_findings
+from meerkat_mob.surfaces.cli.jsonlines import Answer, JsonLines
+from meerkat_mob.surfaces.cli.options import RunOptions, check_options, members_of
+from meerkat_mob.surfaces.cli.palette import QUIET, hanging
+from meerkat_mob.surfaces.cli.story import Story
+from meerkat_mob.surfaces.cli.streams import Streams
+from meerkat_mob.surfaces.cli.summary import summary_table, total_line, total_of
+from meerkat_mob.surfaces.cli.view import Scene, View
+from meerkat_mob.surfaces.cli.voices import scripted_voice, voice_in_words
+from meerkat_mob.surfaces.cli.words import clean
+
+See: TypeAlias = Callable[[AnyEvent], None]
+
+PROVIDED: Final = frozenset({"core", "sessions", "streaming", "builtins", "comms", "skills"})
+"""What a pack may require here, in the words of manifests."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that nothing is left to refuse: the team, who leads it, and who answers for it."""
+
+    definition: MobDefinition
+    members: Mapping[str, str]
+    lead: str
+    llm: LlmClient | None
+    by: str
+
+
+def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
+    """Checks everything that can be checked before a member exists.
+
+    Raises ``DefinitionInvalid``, ``CapabilityUnavailable``, ``InvalidParams``, ``ProfileNotFound``
+    and, when nobody answers for a model, ``LlmFailed``.
+    """
+    if errors_of(pack.diagnostics):
+        raise DefinitionInvalid(diagnostics=pack.diagnostics, source=pack.source)
+    if pack.manifest is not None:
+        require_capabilities(pack.manifest, PROVIDED)
+    definition = with_model(pack.definition, options.model)
+    members = members_of(options.members) or default_members(definition)
+    for profile in members.values():
+        if profile not in definition.profiles:
+            raise ProfileNotFound(profile=profile, known=tuple(definition.profiles))
+    lead = addressee(definition, members, options.to)
+    models = [definition.profiles[profile].model for profile in members.values()]
+    llm = scripted_voice(options, pack, models, in_terminal=in_terminal)
+    if llm is None:
+        for model in models:
+            choose(model, base_url=options.base_url, api_key=options.api_key, env=os.environ)
+    by = voice_in_words(options, pack, models)
+    return Plan(definition=definition, members=members, lead=lead, llm=llm, by=by)
+
+
+def with_model(definition: MobDefinition, model: str | None) -> MobDefinition:
+    """The definition with one model in all its profiles."""
+    if model is None:
+        return definition
+    profiles = {
+        name: msgspec.structs.replace(profile, model=model)
+        for name, profile in definition.profiles.items()
+    }
+    return msgspec.structs.replace(definition, profiles=profiles)
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run went. ``story`` holds what each member did."""
+
+    mob_id: str
+    lead: str
+    answer: str
+    duration_ms: int
+    story: Story
+
+    def line(self) -> Answer:
+        """The end of the run as JSON."""
+        total = total_of(tuple(self.story.seats.values()))
+        return Answer(
+            mob_id=self.mob_id,
+            member=self.lead,
+            text=self.answer,
+            duration_ms=self.duration_ms,
+            turns=total.turns,
+            tool_calls=total.tool_calls,
+            failed_runs=total.failed_runs,
+            usage=total.usage,
+        )
+
+
+async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
+    """Runs the plan to its end; ``see`` is given every event of the mob, in order."""
+    watching: asyncio.Task[None] | None = None
+    try:
+        async with open_realm(
+            llm=plan.llm, base_url=options.base_url, api_key=options.api_key
+        ) as realm:
+            mob = await realm.create_mob(plan.definition)
+            watching = asyncio.create_task(_watch(mob, see))
+            await spawn_team(mob, plan.members)
+            view.open(
+                Scene(
+                    mob_id=mob.id,
+                    members=mob.members(),
+                    lead=plan.lead,
+                    task=options.task,
+                    by=plan.by,
+                )
+            )
+            began = now_ms()
+            answer = await _ask(mob, plan.lead, options, watching)
+            duration_ms = now_ms() - began
+    finally:  # the realm has closed the mob's events, so the watcher ends once it has seen them
+        if watching is not None:
+            await watching
+    return Played(
+        mob_id=mob.id, lead=plan.lead, answer=answer, duration_ms=duration_ms, story=view.story
+    )
+
+
+async def _watch(mob: Mob, see: See) -> None:
+    async with aclosing(mob.events(after=0)) as events:
+        async for event in events:
+            see(event)
+
+
+async def _ask(mob: Mob, lead: str, options: RunOptions, watching: asyncio.Task[None]) -> str:
+    """The answer. A watcher that fails (its reader has gone) ends the wait with its error."""
+    asking = asyncio.create_task(mob.member(lead).ask(options.task, timeout=options.timeout))
+    try:
+        await asyncio.wait({asking, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            await watching
+        return await asking
+    finally:
+        asking.cancel()
+        await asyncio.wait({asking})
+
+
+# -- where it is shown -------------------------------------------------------------------------
+
+
+async def run(options: RunOptions, streams: Streams) -> None:
+    """The whole command. Raises what it ends with; the caller knows its exit code."""
+    check_options(options)
+    pack = load_pack(options.definition, compat=options.compat)
+    silent = options.quiet or (options.json and streams.out.is_terminal)
+    err = Console(quiet=True, force_terminal=False) if silent else streams.err
+    plan = prepare(options, pack, in_terminal=err.is_terminal and not options.json)
+    show_findings(err, warnings_of(pack.diagnostics))
+    lines = JsonLines(streams.out.file) if options.json else None
+
+    def see(event: AnyEvent) -> None:
+        view.see(event)
+        if lines is not None:
+            lines.write(event)
+
+    shows_answer = streams.out.is_terminal and not options.json
+    async with View(err, shows_answer=shows_answer) as view:
+        played = await play(options, plan, view, see)
+        view.settle(played.answer)
+    if lines is not None:
+        lines.write(played.line())
+    else:
+        _show_answer(played, view, streams.out, err)
+    _show_summary(played, view, err)
+
+
+def _show_answer(played: Played, view: View, out: Console, err: Console) -> None:
+    """For a pipe the answer as it is; for a person set apart from the log."""
+    if not out.is_terminal:
+        out.file.write(played.answer.rstrip("\n") + "\n")
+        out.file.flush()
+        return
+    err.print()
+    err.print(Text.assemble(view.palette.name(played.lead), (" answers", "bold")))
+    out.print(hanging(Text(clean(view.story.plain(played.answer.strip()))), out, indent=0))
+
+
+def _show_summary(played: Played, view: View, err: Console) -> None:
+    seats = tuple(view.story.seats.values())
+    err.print()
+    err.print(summary_table(seats, view.palette))
+    err.print()
+    err.print(Text(total_line(total_of(seats), played.duration_ms), QUIET))
