@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from meerkat_mob.core.arguments import encode_arguments
 from meerkat_mob.core.jsonvalue import Json
@@ -36,18 +36,18 @@ def user(text: str) -> UserMessage:
 
 def said(text: str = "", *uses: ToolUse) -> AssistantMessage:
     blocks: tuple[AssistantBlock, ...] = (AssistantText(data=TextData(text=text)),) if text else ()
-    return AssistantMessage(
-        blocks=(*blocks, *uses), stop_reason="tool_use" if uses else "end_turn"
-    )
+    return AssistantMessage(blocks=(*blocks, *uses), stop_reason="tool_use" if uses else "end_turn")
 
 
 def use(call_id: str, name: str, /, **args: Json) -> ToolUse:
     return ToolUse(data=ToolUseData(id=call_id, name=name, args=encode_arguments(args)))
 
 
-def results(**by_id: str) -> ToolResults:
+def results(by_id: Mapping[str, str], *, is_error: bool = False) -> ToolResults:
     return ToolResults(
-        results=tuple(ToolResult(tool_use_id=k, content=v) for k, v in by_id.items())
+        results=tuple(
+            ToolResult(tool_use_id=k, content=v, is_error=is_error) for k, v in by_id.items()
+        )
     )
 
 

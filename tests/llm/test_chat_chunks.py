@@ -25,7 +25,11 @@ def chunk(delta: dict[str, Json] | None = None, finish: str | None = None, **mor
 
 
 def piece(
-    args: Json = None, *, index: int | None = None, id: str | None = None, name: str | None = None
+    args: Json = None,
+    *,
+    index: int | None = None,
+    call_id: str | None = None,
+    name: str | None = None,
 ) -> dict[str, Json]:
     """A delta with one piece of one call; what is None is left out."""
     function: dict[str, Json] = {"arguments": args}
@@ -34,8 +38,8 @@ def piece(
     call: dict[str, Json] = {"type": "function", "function": function}
     if index is not None:
         call["index"] = index
-    if id is not None:
-        call["id"] = id
+    if call_id is not None:
+        call["id"] = call_id
     return {"tool_calls": [call]}
 
 
@@ -70,7 +74,7 @@ def test_text_streams_as_it_comes() -> None:
 def test_usage_comes_in_a_chunk_of_its_own() -> None:
     told: dict[str, Json] = {"prompt_tokens": 11, "completion_tokens": 2}
     cached: dict[str, Json] = {**told, "prompt_tokens_details": {"cached_tokens": 8}}
-    plain = answer(chunk({"content": "x"}, "stop"), '{"choices":[],"usage":%s}' % enc(told))
+    plain = answer(chunk({"content": "x"}, "stop"), enc({"choices": [], "usage": told}))
     assert plain.usage == Usage(input_tokens=11, output_tokens=2)
     with_cache = answer(chunk({"content": "x"}, "stop", usage=cached))
     assert with_cache.usage == Usage(input_tokens=11, output_tokens=2, cache_read_tokens=8)
@@ -111,9 +115,9 @@ def test_the_end_is_done_or_a_finish_reason() -> None:
 
 def test_parallel_calls_are_told_apart_by_their_index() -> None:
     data = (
-        chunk(piece("", index=0, id="a", name="f")),
+        chunk(piece("", index=0, call_id="a", name="f")),
         chunk(piece('{"x"', index=0)),
-        chunk(piece("", index=1, id="b", name="g")),
+        chunk(piece("", index=1, call_id="b", name="g")),
         chunk(piece(":1}", index=0)),
         chunk(piece("{}", index=1)),
         chunk(finish="tool_calls"),
@@ -127,8 +131,8 @@ def test_parallel_calls_are_told_apart_by_their_index() -> None:
 
 SHAPES: dict[str, list[dict[str, Any]]] = {
     "whole calls, every index 0": [
-        piece('{"x":1}', index=0, id="a", name="f"),
-        piece('{"y":2}', index=0, id="b", name="g"),
+        piece('{"x":1}', index=0, call_id="a", name="f"),
+        piece('{"y":2}', index=0, call_id="b", name="g"),
     ],
     "whole calls without ids, every index 0": [
         piece('{"x":1}', index=0, name="f"),
@@ -146,41 +150,41 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
         piece('{"y":2}', index=1),
     ],
     "pieces without indexes": [
-        piece("", id="a", name="f"),
+        piece("", call_id="a", name="f"),
         piece('{"x":1}'),
-        piece("", id="b", name="g"),
+        piece("", call_id="b", name="g"),
         piece('{"y":2}'),
     ],
     "pieces with their id each time, no index": [
-        piece('{"x"', id="a", name="f"),
-        piece('{"y"', id="b", name="g"),
-        piece(":1}", id="a"),
-        piece(":2}", id="b"),
+        piece('{"x"', call_id="a", name="f"),
+        piece('{"y"', call_id="b", name="g"),
+        piece(":1}", call_id="a"),
+        piece(":2}", call_id="b"),
     ],
     "the name repeated in every piece": [
-        piece('{"x"', index=0, id="a", name="f"),
-        piece(":1}", index=0, id="a", name="f"),
-        piece('{"y"', index=1, id="b", name="g"),
-        piece(":2}", index=1, id="b", name="g"),
-        piece("", index=1, id="b", name="g"),
+        piece('{"x"', index=0, call_id="a", name="f"),
+        piece(":1}", index=0, call_id="a", name="f"),
+        piece('{"y"', index=1, call_id="b", name="g"),
+        piece(":2}", index=1, call_id="b", name="g"),
+        piece("", index=1, call_id="b", name="g"),
     ],
     "the name after the id": [
-        piece("", index=0, id="a"),
+        piece("", index=0, call_id="a"),
         piece('{"x":', index=0),
         piece("1}", index=0, name="f"),
-        piece('{"y":2}', index=1, id="b", name="g"),
+        piece('{"y":2}', index=1, call_id="b", name="g"),
     ],
     "empty ids": [
-        piece('{"x":1}', index=0, id="", name="f"),
-        piece('{"y":2}', index=1, id="", name="g"),
+        piece('{"x":1}', index=0, call_id="", name="f"),
+        piece('{"y":2}', index=1, call_id="", name="g"),
     ],
     "one id for both": [
-        piece('{"x":1}', index=0, id="a", name="f"),
-        piece('{"y":2}', index=1, id="a", name="g"),
+        piece('{"x":1}', index=0, call_id="a", name="f"),
+        piece('{"y":2}', index=1, call_id="a", name="g"),
     ],
     "arguments as an object": [
-        piece({"x": 1}, index=0, id="a", name="f"),
-        piece({"y": 2}, index=1, id="b", name="g"),
+        piece({"x": 1}, index=0, call_id="a", name="f"),
+        piece({"y": 2}, index=1, call_id="b", name="g"),
     ],
 }
 
@@ -204,19 +208,19 @@ def test_minted_ids_differ_from_one_answer_of_a_conversation_to_the_next() -> No
 
 @pytest.mark.parametrize("args", [None, "", "null"])
 def test_a_call_without_arguments_has_an_empty_object(args: Json) -> None:
-    data = chunk(piece(None if args == "null" else args, index=0, id="a", name="f"))
+    data = chunk(piece(None if args == "null" else args, index=0, call_id="a", name="f"))
     assert calls_in(answer(data, chunk(finish="tool_calls"))) == [("f", "{}")]
 
 
 def test_calls_that_end_with_stop_are_calls() -> None:
-    whole = answer(chunk(piece("{}", index=0, id="a", name="f")), chunk(finish="stop"))
+    whole = answer(chunk(piece("{}", index=0, call_id="a", name="f")), chunk(finish="stop"))
     assert whole.stop_reason == "tool_use"
 
 
 def test_a_call_cut_short_by_the_limit_is_dropped_and_whole_ones_stay() -> None:
     whole = answer(
-        chunk(piece("{}", index=0, id="a", name="f")),
-        chunk(piece('{"x":', index=1, id="b", name="g")),
+        chunk(piece("{}", index=0, call_id="a", name="f")),
+        chunk(piece('{"x":', index=1, call_id="b", name="g")),
         chunk(finish="length"),
     )
     assert (calls_in(whole), whole.stop_reason) == ([("f", "{}")], "max_tokens")
@@ -224,7 +228,7 @@ def test_a_call_cut_short_by_the_limit_is_dropped_and_whole_ones_stay() -> None:
 
 def test_a_call_without_a_name_is_an_error() -> None:
     with pytest.raises(LlmFailed, match="without a name"):
-        answer(chunk(piece("{}", index=0, id="a")), chunk(finish="tool_calls"))
+        answer(chunk(piece("{}", index=0, call_id="a")), chunk(finish="tool_calls"))
 
 
 # -- everything else -----------------------------------------------------------------------------
@@ -249,9 +253,9 @@ def test_a_refusal_is_what_the_model_said() -> None:
 
 
 def test_a_whole_answer_in_the_place_of_a_stream_is_taken() -> None:
-    message = {"role": "assistant", "content": "x", **piece('{"a":1}', id="c", name="f")}
-    body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-    whole = answer(enc(body))
+    message = {"role": "assistant", "content": "x", **piece('{"a":1}', call_id="c", name="f")}
+    choice: Json = {"index": 0, "message": message, "finish_reason": "stop"}
+    whole = answer(enc({"choices": [choice]}))
     assert (text_in(whole), calls_in(whole)) == ("x", [("f", '{"a":1}')])
 
 

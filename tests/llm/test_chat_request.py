@@ -64,7 +64,7 @@ def test_a_conversation_with_tools_reads_as_the_dialect_writes_it() -> None:
         SystemMessage(content="be brief"),
         user("go"),
         said("looking", use("c1", "look", at="x"), use("c2", "look")),
-        results(c1="one", c2="two"),
+        results({"c1": "one", "c2": "two"}),
         said("done"),
     ) == [
         {"role": "system", "content": "be brief"},

@@ -6,7 +6,9 @@ back costs O(run), not O(history).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -20,6 +22,9 @@ from meerkat_mob.core.messages import (
     text_of_message,
     tool_uses,
 )
+
+_NEWS: Final = re.compile(r"\[COMMS REQUEST from [^\n]*\n(intent: )?mob\.")
+"""How news about the team begins: a peer came or went. It is nothing that anybody said."""
 
 
 class Called(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,21 +60,26 @@ def progress_of(messages: Sequence[Message]) -> Progress:
     since = [messages[place] for place in range(start, len(messages))]
     return Progress(
         start=start,
-        incoming=_texts_before(messages, start),
+        incoming=tuple(texts_in(messages, _after_the_last_answer(messages, start), start)),
         steps=sum(isinstance(m, (AssistantMessage, AssistantFlat)) for m in since),
         called=_calls(since),
     )
 
 
-def _texts_before(messages: Sequence[Message], start: int) -> tuple[str, ...]:
-    texts: list[str] = []
-    for place in range(start - 1, -1, -1):
+def texts_in(messages: Sequence[Message], start: int, stop: int) -> Iterator[str]:
+    """What others said in a range of the transcript; news about the team is left out."""
+    for place in range(start, stop):
         message = messages[place]
-        if isinstance(message, (AssistantMessage, AssistantFlat)):
-            break
         if isinstance(message, UserMessage):
-            texts.append(text_of_message(message))
-    return tuple(reversed(texts))
+            text = text_of_message(message)
+            if not _NEWS.match(text):
+                yield text
+
+
+def _after_the_last_answer(messages: Sequence[Message], stop: int) -> int:
+    while stop and not isinstance(messages[stop - 1], (AssistantMessage, AssistantFlat)):
+        stop -= 1
+    return stop
 
 
 def _calls(since: Sequence[Message]) -> tuple[Called, ...]:
