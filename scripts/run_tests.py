@@ -22,6 +22,8 @@ from scripts.floors import read_floors
 from scripts.places import ROOT, TALLIES, TEST_DIST, node
 
 PYTHON: Final = (sys.executable, "-m")
+HANGS_AFTER_S: Final = 1200.0
+HUNG: Final = 75
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +128,13 @@ def run(target: str, suite: Sequence[str]) -> Outcome:
         command.append("--floors")
     began = time.monotonic()
     env = {**os.environ, "MEERKAT_TARGET": target}
-    exit_code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    try:
+        exit_code = subprocess.run(
+            command, cwd=ROOT, env=env, check=False, timeout=HANGS_AFTER_S
+        ).returncode
+    except subprocess.TimeoutExpired:
+        print(f"{target}: ended after {HANGS_AFTER_S:g} s; something hangs", flush=True)
+        exit_code = HUNG
     counts = msgspec.json.decode(tally.read_bytes(), type=Counts) if tally.exists() else Counts()
     if exit_code == 0 and counts.executed == 0:
         exit_code = 5  # what pytest says of a run without tests
