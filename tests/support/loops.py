@@ -67,8 +67,12 @@ async def _alone(story: Story) -> None:
     closing = {task for task in left if not inspect.iscoroutine(task.get_coro())}
     if closing:
         await asyncio.wait(closing)
-    if left - closing:
-        told = "\n  ".join(virtual_clock.describe(left - closing))
+    strays = left - closing
+    if strays:
+        told = "\n  ".join(virtual_clock.describe(strays))
+        for task in strays:
+            task.cancel()  # in a page nobody else would, and the next test would have it too
+        await asyncio.wait(strays, timeout=1)
         pytest.fail(f"left running at the end; whoever starts a task awaits its end:\n  {told}")
 
 
