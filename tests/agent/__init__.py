@@ -1,0 +1,1 @@
+"""Tests of the loop, its tools and how an agent is made."""
