@@ -91,7 +91,9 @@ class Floor:
         )
         yield self._rule("board", counts, width)
         if listed:
-            yield from (self._card(card, *marks[card.status], width) for card in cards)
+            owners = max(len(card.owner) for card in cards)
+            room = min(max(len(card.title) for card in cards), width - owners - 8)
+            yield from (self._card(card, *marks[card.status], max(room, 8)) for card in cards)
 
     def _marks(self) -> dict[TaskStatus, tuple[str, str]]:
         signs = self._palette.signs
@@ -102,13 +104,12 @@ class Floor:
             "cancelled": (signs.bad, BAD),
         }
 
-    def _card(self, card: Card, sign: str, style: str, width: int) -> Text:
-        owner = f"  {clean(card.owner)}" if card.owner else ""
+    def _card(self, card: Card, sign: str, style: str, room: int) -> Text:
         ended = card.status in {"completed", "cancelled"}
         title = Text(clean(card.title), QUIET if ended else "")
-        title.truncate(max(width - len(owner) - len(sign) - 4, 8), overflow="ellipsis", pad=True)
-        name = (owner, self._palette.colour(card.owner)) if owner else ("", "")
-        return Text.assemble("  ", (sign, style), " ", title, name)
+        title.truncate(room, overflow="ellipsis", pad=True)
+        owner = Text(*self._palette.name(card.owner)) if card.owner else Text()
+        return Text.assemble("  ", (sign, style), " ", title, "  ", owner)
 
     # -- the members ---------------------------------------------------------------------------
 

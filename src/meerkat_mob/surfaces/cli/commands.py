@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 import meerkat_mob
+from meerkat_mob.errors import RunCancelled
 from meerkat_mob.surfaces.cli import exit_codes
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
@@ -186,9 +188,6 @@ def invoke(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.Abort:
         return exit_codes.INTERRUPTED
-    except BrokenPipeError:
-        _close_pipe()
-        return exit_codes.PIPE_CLOSED
     return code if isinstance(code, int) else exit_codes.OK
 
 
@@ -201,14 +200,21 @@ def _close_pipe() -> None:
 def _ending(work: Callable[[Streams], int], *, as_json: bool, debug: bool) -> int:
     """Runs a command's work; says what went wrong, once, in words and as a code."""
     from meerkat_mob.surfaces.cli.findings import show_failure
-    from meerkat_mob.surfaces.cli.jsonlines import JsonLines, failure_of
+    from meerkat_mob.surfaces.cli.jsonlines import Failure, JsonLines, failure_of
     from meerkat_mob.surfaces.cli.streams import open_streams
 
     streams = open_streams()
     try:
         return work(streams)
     except BrokenPipeError:
-        raise
+        _close_pipe()
+        return exit_codes.PIPE_CLOSED
+    except _Stopped as stop:
+        streams.err.print("interrupted")
+        if as_json:
+            line = Failure(code=RunCancelled.code, message="interrupted", exit_code=stop.exit_code)
+            JsonLines(streams.out.file).write(line)
+        return stop.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -219,28 +225,36 @@ def _ending(work: Callable[[Streams], int], *, as_json: bool, debug: bool) -> in
         return code
 
 
+class _Stopped(BaseException):
+    """Somebody ended the run from outside; everything was closed in order."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 def _run(options: RunOptions, streams: Streams) -> int:
+    """Plays a run to its end. Ctrl-C and SIGTERM cancel it, and the realm closes behind it."""
     from meerkat_mob.surfaces.cli.run import run as play_out
 
-    stopped: list[int] = []
+    code = exit_codes.INTERRUPTED
 
     async def story() -> None:
         task = asyncio.current_task()
 
         def stop() -> None:
-            stopped.append(exit_codes.TERMINATED)
+            nonlocal code
+            code = exit_codes.TERMINATED
             if task is not None:
                 task.cancel()
 
-        try:
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            # where that cannot be (another thread, another system) it ends the process at once
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-        except (NotImplementedError, RuntimeError, ValueError):
-            pass  # not the main thread, or a system without it: then it ends the process at once
         await play_out(options, streams)
 
     try:
         asyncio.run(story())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        streams.err.print("interrupted")
-        return stopped[0] if stopped else exit_codes.INTERRUPTED
+        raise _Stopped(code) from None
     return exit_codes.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -11,8 +12,8 @@ NEEDED = ("click", "rich")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command ``meerkat-mob``; returns its exit code."""
     try:
-        import click  # noqa: F401
-        import rich  # noqa: F401
+        for name in NEEDED:
+            importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name not in NEEDED:
             raise

@@ -6,7 +6,7 @@ A line is a ``MobEvent`` (it has ``kind``), a ``MemberEvent`` (``envelope``) or 
 
 from __future__ import annotations
 
-from typing import Final, TextIO
+from typing import IO, Final
 
 import msgspec
 
@@ -47,7 +47,7 @@ def failure_of(error: BaseException, exit_code: int) -> Failure:
 class JsonLines:
     """Writes each line at once, so that a reader can follow."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: IO[str]) -> None:
         self._out = out
 
     def write(self, line: AnyEvent | Answer | Failure) -> None:

@@ -14,6 +14,7 @@ from meerkat_mob.errors import InvalidParams
 from meerkat_mob.llm import SCRIPTED
 from meerkat_mob.mob.definition import Compat
 
+
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``meerkat-mob run``. ``members`` holds ``profile=id`` texts; ``timeout`` is in seconds.
 

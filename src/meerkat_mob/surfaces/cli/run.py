@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from meerkat_mob._target import now_ms
-from meerkat_mob.errors import DefinitionInvalid, ProfileNotFound
+from meerkat_mob.errors import DefinitionInvalid, MeerkatError, ProfileNotFound
 from meerkat_mob.llm import LlmClient, choose
 from meerkat_mob.mob import AnyEvent, Mob, addressee, default_members, open_realm, spawn_team
 from meerkat_mob.mob.definition import (
@@ -28,7 +28,7 @@ from meerkat_mob.mob.definition import (
     require_capabilities,
     warnings_of,
 )
-from meerkat_mob.surfaces.cli.findings import show_findings
+from meerkat_mob.surfaces.cli.findings import found_in, show_findings
 from meerkat_mob.surfaces.cli.jsonlines import Answer, JsonLines
 from meerkat_mob.surfaces.cli.options import RunOptions, check_options, members_of
 from meerkat_mob.surfaces.cli.palette import QUIET, hanging
@@ -174,7 +174,7 @@ async def run(options: RunOptions, streams: Streams) -> None:
     silent = options.quiet or (options.json and streams.out.is_terminal)
     err = Console(quiet=True, force_terminal=False) if silent else streams.err
     plan = prepare(options, pack, in_terminal=err.is_terminal and not options.json)
-    show_findings(err, warnings_of(pack.diagnostics))
+    show_findings(err, found_in(warnings_of(pack.diagnostics)))
     lines = JsonLines(streams.out.file) if options.json else None
 
     def see(event: AnyEvent) -> None:
@@ -184,13 +184,17 @@ async def run(options: RunOptions, streams: Streams) -> None:
 
     shows_answer = streams.out.is_terminal and not options.json
     async with View(err, shows_answer=shows_answer) as view:
-        played = await play(options, plan, view, see)
+        try:
+            played = await play(options, plan, view, see)
+        except MeerkatError as error:
+            view.settle(str(error))
+            raise
         view.settle(played.answer)
     if lines is not None:
         lines.write(played.line())
     else:
         _show_answer(played, view, streams.out, err)
-    _show_summary(played, view, err)
+    _show_summary(played, view, err, estimated=plan.llm is not None)
 
 
 def _show_answer(played: Played, view: View, out: Console, err: Console) -> None:
@@ -204,9 +208,10 @@ def _show_answer(played: Played, view: View, out: Console, err: Console) -> None
     out.print(hanging(Text(clean(view.story.plain(played.answer.strip()))), out, indent=0))
 
 
-def _show_summary(played: Played, view: View, err: Console) -> None:
+def _show_summary(played: Played, view: View, err: Console, *, estimated: bool) -> None:
     seats = tuple(view.story.seats.values())
     err.print()
     err.print(summary_table(seats, view.palette))
     err.print()
-    err.print(Text(total_line(total_of(seats), played.duration_ms), QUIET))
+    line = total_line(total_of(seats), played.duration_ms, estimated=estimated)
+    err.print(Text(line, QUIET))

@@ -29,6 +29,7 @@ from meerkat_mob.core.events import (
     TurnCompleted,
     TurnStarted,
 )
+from meerkat_mob.core.jsonvalue import Json, JsonObject
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.mob.events import (
     AnyEvent,
@@ -168,6 +169,7 @@ class Card(msgspec.Struct, kw_only=True):
         return f"#{self.number} {self.subject}"
 
 
+_objects: Final = msgspec.json.Decoder(JsonObject)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -294,9 +296,7 @@ class Story:
             case _:
                 told = self.plain(_brief(result))
                 shown = self.plain(_short(args))
-                return Used(
-                    member=member, tool=call.name, args=shown, result=told, problem=problem
-                )
+                return Used(member=member, tool=call.name, args=shown, result=told, problem=problem)
 
     def _problem(self, result: str) -> str:
         match _decode(result.encode()):
@@ -306,12 +306,13 @@ class Story:
                 return result
 
 
-def _decode(raw: bytes) -> dict[str, object]:
+def _decode(raw: bytes) -> JsonObject:
+    """The JSON object in these bytes; empty when they hold something else."""
     try:
-        found: object = msgspec.json.decode(raw)
+        found: JsonObject = _objects.decode(raw)
     except msgspec.DecodeError:
         return {}
-    return {str(k): v for k, v in found.items()} if isinstance(found, dict) else {}
+    return found
 
 
 def _created(result: str) -> str:
@@ -331,19 +332,19 @@ def _moved(member: str, card: Card, status: str, owner: object) -> Moved:
 
 def _brief(result: str) -> str:
     """A result on one line: how many a list holds, the values of an object, else the text."""
-    match _decode(result.encode()):
-        case {**found} if len(found) == 1 and isinstance(first := next(iter(found.values())), list):
-            return f"{len(first)} {next(iter(found))}"
-        case {**found} if found:
-            return _short(found)
-        case _:
-            return result
+    found = _decode(result.encode())
+    if len(found) != 1:
+        return _short(found) if found else result
+    [(key, value)] = found.items()
+    if not isinstance(value, list):
+        return _short(found)
+    return f"{len(value)} {key if len(value) != 1 else key.removesuffix('s')}"
 
 
-def _short(args: dict[str, object]) -> str:
+def _short(args: JsonObject) -> str:
     """Arguments on one line; values that are no texts as JSON."""
     return ", ".join(f"{key}={_flat(value)}" for key, value in args.items())
 
 
-def _flat(value: object) -> str:
+def _flat(value: Json) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

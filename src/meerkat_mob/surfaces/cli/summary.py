@@ -15,7 +15,7 @@ from rich.text import Text
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.surfaces.cli.palette import BAD, QUIET, Palette
 from meerkat_mob.surfaces.cli.story import Seat
-from meerkat_mob.surfaces.cli.words import clean, counted
+from meerkat_mob.surfaces.cli.words import counted
 
 UNKNOWN: Final = "?"
 
@@ -58,7 +58,7 @@ def summary_table(seats: Sequence[Seat], palette: Palette) -> Table:
         tally = seat.tally
         calls = Text(str(tally.tool_calls))
         if tally.failed_calls:
-            calls.append(f" ({tally.failed_calls} failed)", BAD)
+            calls = Text.assemble((f"({tally.failed_calls} failed) ", BAD), calls)
         name = Text(*palette.name(seat.member))
         if tally.failed_runs:
             name.append(f" ({tally.failed_runs} failed)", BAD)
@@ -72,15 +72,17 @@ def _tokens(seat: Seat) -> tuple[str, str]:
     return f"{seat.tally.usage.input_tokens:,}", f"{seat.tally.usage.output_tokens:,}"
 
 
-def total_line(total: Total, duration_ms: int) -> str:
-    """The sum in a sentence."""
-    tokens = "an unknown number of" if total.usage is None else f"{total.usage.total:,}"
+def total_line(total: Total, duration_ms: int, *, estimated: bool) -> str:
+    """The sum in a sentence. ``estimated``: nobody counted the tokens, they were guessed."""
+    if total.usage is None:
+        tokens = "an unknown number of tokens"
+    else:
+        tokens = counted(total.usage.total, "token") + (" (estimated)" if estimated else "")
     parts = (
         counted(total.members, "member"),
         counted(total.turns, "turn"),
         counted(total.tool_calls, "tool call"),
-        f"{tokens} tokens",
-        f"{duration_ms / 1000:.1f} s",
+        tokens,
+        f"{duration_ms / 1000:.1f} s" if duration_ms >= 1000 else f"{duration_ms} ms",
     )
-    return clean(", ".join(parts))
-
+    return ", ".join(parts)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from meerkat_mob.errors import DefinitionInvalid
+from meerkat_mob.llm import parse_performance
 from meerkat_mob.mob.definition import (
-    Diagnostic,
     FlowSpec,
     MobDefinition,
+    Pack,
     capability_warnings,
-    errors_of,
     load_pack,
 )
 from meerkat_mob.mob.tools import OFFERED
 from meerkat_mob.surfaces.cli.exit_codes import FAILED, OK
-from meerkat_mob.surfaces.cli.findings import diagnostics_of, show_findings
+from meerkat_mob.surfaces.cli.findings import Found, errors_in, found_in, show_findings
 from meerkat_mob.surfaces.cli.options import ValidateOptions
 from meerkat_mob.surfaces.cli.palette import BAD, GOOD, QUIET
 from meerkat_mob.surfaces.cli.words import counted
+
+PERFORMANCE: Final = "performance.toml"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,25 +33,39 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     source: str
     id: str | None
-    diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[Found, ...]
 
 
 def judge(options: ValidateOptions) -> tuple[Verdict, MobDefinition | None]:
     """Reads and checks. Raises ``DefinitionUnreadable`` when there is nothing to check."""
+    definition: MobDefinition | None = None
     try:
         pack = load_pack(options.definition, compat=options.compat)
     except DefinitionInvalid as error:
-        source, definition, found = error.source, None, diagnostics_of(error)
+        source, found = error.source, found_in(error.diagnostics)
     else:
         source, definition = pack.source, pack.definition
-        found = (*pack.diagnostics, *capability_warnings(definition, OFFERED))
+        found = (
+            *found_in(pack.diagnostics),
+            *found_in(capability_warnings(definition, OFFERED)),
+            *_performance_faults(pack),
+        )
     verdict = Verdict(
-        ok=not errors_of(found),
+        ok=not errors_in(found),
         source=source or str(options.definition),
         id=None if definition is None else definition.id,
         diagnostics=found,
     )
     return verdict, definition
+
+
+def _performance_faults(pack: Pack) -> tuple[Found, ...]:
+    try:
+        if pack.performance is not None:
+            parse_performance(pack.performance)
+    except DefinitionInvalid as error:
+        return found_in(error.diagnostics, file=PERFORMANCE)
+    return ()
 
 
 def validate(options: ValidateOptions, console: Console) -> int:
@@ -57,7 +75,7 @@ def validate(options: ValidateOptions, console: Console) -> int:
         console.print(msgspec.json.encode(verdict).decode(), soft_wrap=True)
         return OK if verdict.ok else FAILED
     show_findings(console, verdict.diagnostics)
-    errors = len(errors_of(verdict.diagnostics))
+    errors = errors_in(verdict.diagnostics)
     warnings = len(verdict.diagnostics) - errors
     counts = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     judgement = ("valid", GOOD) if verdict.ok else ("not valid", BAD)
@@ -97,4 +115,3 @@ def _steps(flow: FlowSpec) -> str:
 
 def _listed(names: list[str]) -> str:
     return f"{len(names)}: {', '.join(names)}" if names else "none"
-

@@ -21,7 +21,7 @@ from meerkat_mob._target import now_ms
 from meerkat_mob.mob import AnyEvent, RosterEntry
 from meerkat_mob.surfaces.cli.board import FRAMES_PER_S, Floor
 from meerkat_mob.surfaces.cli.palette import INDENT, QUIET, Palette, hanging, signs_for
-from meerkat_mob.surfaces.cli.story import Said, Story
+from meerkat_mob.surfaces.cli.story import Broke, Entry, Said, Story
 from meerkat_mob.surfaces.cli.words import clean
 
 
@@ -38,8 +38,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 class View:
     """The log of a run, one entry after the other; plain lines where there is no terminal.
 
-    ``shows_answer``: the answer is shown after the log by somebody else, so a text that may be it
-    is held back for as long as nothing else happens. Use it with ``async with``.
+    How the run ended is shown after the log by somebody else (the answer if ``shows_answer``), so
+    what may be the end is held back as long as nothing else happens. Use it with ``async with``.
     """
 
     def __init__(self, console: Console, *, shows_answer: bool) -> None:
@@ -48,7 +48,7 @@ class View:
         self.palette: Final = Palette(signs_for(console))
         self._shows_answer = shows_answer
         self._began_ms, self._lead = now_ms(), ""
-        self._held: Said | None = None
+        self._held: Entry | None = None
         self._live: Live | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -121,23 +121,29 @@ class View:
         """Takes in what happened."""
         for entry in self.story.apply(event):
             self._release()
-            if isinstance(entry, Said) and self._may_be_the_answer(entry):
+            if self._may_be_the_end(entry):
                 self._held = entry
             else:
                 self._print(self.palette.entry(entry))
 
-    def settle(self, answer: str) -> None:
-        """Says what the answer is, so that it is not shown twice."""
-        if self._held is not None and self._held.text == self.story.plain(answer.strip()):
-            self._held = None
+    def settle(self, end: str) -> None:
+        """Says what the answer or the error is, so that it is not shown twice."""
+        match self._held:
+            case Said(text=text) if text == self.story.plain(end.strip()):
+                self._held = None
+            case Broke(error=error) if error == end:
+                self._held = None
+            case _:
+                pass
 
-    def _may_be_the_answer(self, said: Said) -> bool:
+    def _may_be_the_end(self, entry: Entry) -> bool:
+        """Whether this may be what the run ends with: of the lead, when nobody else is at work."""
+        ends = isinstance(entry, Broke) or (isinstance(entry, Said) and self._shows_answer)
         others = (seat for seat in self.story.seats.values() if seat.member != self._lead)
-        alone = all(seat.doing == "idle" for seat in others)
-        return self._shows_answer and said.member == self._lead and alone
+        return ends and entry.member == self._lead and all(s.doing == "idle" for s in others)
 
     def _release(self) -> None:
-        """Shows what was held back: something else has happened, so it was no answer."""
+        """Shows what was held back: something else has happened, so it was not the end."""
         if self._held is not None:
             held, self._held = self._held, None
             self._print(self.palette.entry(held))

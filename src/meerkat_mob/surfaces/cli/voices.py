@@ -84,4 +84,6 @@ def voice_in_words(options: RunOptions, pack: Pack, models: Sequence[str]) -> st
     if all(model == SCRIPTED for model in models):
         rule = "the plain rule" if pack.performance is None else "the pack's performance.toml"
         return f"played offline by {rule}"
-    return ", ".join(dict.fromkeys(models)) + (f" at {options.base_url}" if options.base_url else "")
+    return ", ".join(dict.fromkeys(models)) + (
+        f" at {options.base_url}" if options.base_url else ""
+    )
