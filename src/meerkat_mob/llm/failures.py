@@ -203,7 +203,7 @@ def not_a_model_server(server: Server, content_type: str, body: str) -> LlmFaile
     kind = "a web page" if _HTML.match(body) else content_type or "something without a type"
     return LlmUnreachable(
         url=server.url,
-        detail=f"answered with {kind}, not as a model server: {_cut(body) or 'nothing'}",
+        detail=f"answered with {kind}, not as a model server: {words_of(body) or 'nothing'}",
         hint="check --base-url: it must be an OpenAI-compatible server, mostly ending in /v1",
         retryable=False,
     )

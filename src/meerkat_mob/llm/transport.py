@@ -50,6 +50,7 @@ class Reply:
 
     def __init__(self, server: Server, response: httpx2.Response, limit: Limit) -> None:
         self._server, self._response, self._limit = server, response, limit
+        self._body = response.aiter_bytes()  # one for all readers: each goes on where one stopped
 
     @property
     def content_type(self) -> str:
@@ -59,11 +60,10 @@ class Reply:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body in the pieces it comes in. Raises ``LlmFailed`` when the connection breaks."""
-        body = aiter(self._response.aiter_bytes())
         while True:
             try:
                 async with asyncio.timeout_at(self._limit.at):
-                    chunk = await anext(body, None)
+                    chunk = await anext(self._body, None)
             except (TimeoutError, httpx2.TimeoutException):
                 raise timed_out(self._server, "finish its answer", self._limit.seconds) from None
             except httpx2.RequestError as fault:
@@ -89,6 +89,11 @@ class Reply:
                 async for _ in chunks:
                     pass
 
+    async def aclose(self) -> None:
+        """Lets the connection go: back to the others if the body was read to its end."""
+        await self._body.aclose()
+        await self._response.aclose()
+
 
 class HttpTransport:
     """Connections to one server. They are opened when needed and kept until ``aclose``."""
@@ -108,8 +113,8 @@ class HttpTransport:
         now = asyncio.get_running_loop().time()
         limit = Limit(at=now + self._request_s, seconds=self._request_s)
         response = await self._send(body, limit)
+        reply = Reply(self._server, response, limit)
         try:
-            reply = Reply(self._server, response, limit)
             if response.status_code != 200:
                 raise status_failure(
                     self._server,
@@ -119,7 +124,7 @@ class HttpTransport:
                 )
             yield reply
         finally:
-            await response.aclose()
+            await reply.aclose()
 
     async def _send(self, body: bytes, limit: Limit) -> httpx2.Response:
         client = self._open()
