@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.events import RunResult
 from meerkat_mob.core.inputs import Boundary, Input
@@ -102,8 +102,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Inbox:
     """The queue and its records. ``ended`` is told of each input that ends."""
 
-    def __init__(self, session_id: str, ended: Callable[[InputRecord], None]) -> None:
-        self._session_id, self._ended = session_id, ended
+    def __init__(
+        self,
+        session_id: str,
+        ended: Callable[[InputRecord], None],
+        *,
+        keys_kept: int = KEYS_KEPT,
+    ) -> None:
+        self._session_id, self._ended, self._keys_kept = session_id, ended, keys_kept
         self._records: dict[str, InputRecord] = {}
         self._keys: dict[str, str] = {}
         self._lanes: dict[str, deque[str]] = {"steer": deque(), "queue": deque()}
@@ -166,19 +172,23 @@ class Inbox:
 
     def end(self, input_id: str, outcome: Outcome) -> None:
         """Ends an input, queued or staged. Its record stays for a while, its key for longer."""
-        record = self._records[input_id]
-        if record.phase is InputPhase.QUEUED:
-            self._lanes[record.policy.lane].remove(input_id)
-            self._wakers -= record.policy.wakes
+        before = self._records[input_id]
         applied = isinstance(outcome, Completed | CompletedWithoutResult)
         phase = InputPhase.CONSUMED if applied else InputPhase.ABANDONED
-        self._ended(self._move(input_id, phase, outcome=outcome))
+        record = self._move(input_id, phase, outcome=outcome)
+        if before.phase is InputPhase.QUEUED:
+            self._lanes[record.policy.lane].remove(input_id)
+            self._wakers -= record.policy.wakes
+        self._forget_old(input_id, record.item.header.idempotency_key)
+        self._ended(record)
+
+    def _forget_old(self, input_id: str, key: str | UnsetType) -> None:
         self._finished.append(input_id)
         while len(self._finished) > KEPT:
             del self._records[self._finished.popleft()]
-        if record.item.header.idempotency_key is not UNSET:
-            self._finished_keys.append(record.item.header.idempotency_key)
-        while len(self._finished_keys) > KEYS_KEPT:
+        if key is not UNSET:
+            self._finished_keys.append(key)
+        while len(self._finished_keys) > self._keys_kept:
             del self._keys[self._finished_keys.popleft()]
 
     def end_all(self, outcome: Outcome) -> int:

@@ -1,0 +1,1 @@
+"""Tests of who can be written to, and of what arrives."""

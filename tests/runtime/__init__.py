@@ -1,0 +1,1 @@
+"""Tests of one session's inbox: admission, order, runs, and how inputs end."""
