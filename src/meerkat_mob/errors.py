@@ -6,6 +6,7 @@ the domain (a tool failed, a member's turn was denied) is an event or a result, 
 
 MeerkatError                       catch this to catch us
 ├── InvalidParams                  a call was given something it does not take
+├── MethodNotFound                 a surface has no call of that name
 ├── DefinitionInvalid              a team file has errors; carries every diagnostic
 ├── DefinitionUnreadable           a team file or pack could not be read at all
 ├── CapabilityUnavailable          this interpreter or version cannot do what was asked
@@ -94,6 +95,17 @@ class InvalidParams(MeerkatError):
         place = f"{path}: " if path else ""
         super().__init__(f"{place}{what}" + (f"; {hint}" if hint else ""))
         self.what, self.path, self.hint = what, path, hint
+
+
+class MethodNotFound(MeerkatError):
+    """A surface has no call of that name; ``nearest`` is the one that was most likely meant."""
+
+    code = "METHOD_NOT_FOUND"
+
+    def __init__(self, *, method: str, nearest: str | None) -> None:
+        hint = f"did you mean {nearest!r}?" if nearest else "'initialize' lists those there are"
+        super().__init__(f"no method {method!r}; {hint}")
+        self.method, self.nearest = method, nearest
 
 
 class DefinitionInvalid(MeerkatError):

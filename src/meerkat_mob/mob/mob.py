@@ -162,17 +162,29 @@ class Mob:
         return await snapshot(self._context, member_id)
 
     async def send(
-        self, member_id: str, content: Content, *, handling_mode: HandlingMode = "queue"
+        self,
+        member_id: str,
+        content: Content,
+        *,
+        handling_mode: HandlingMode = "queue",
+        idempotency_key: str | None = None,
     ) -> DeliveryReceipt:
         """A message from outside the mob (U-1).
 
         Raises ``NotExternallyAddressable`` when the member's profile takes none; a ``Member``
         handle writes to anyone.
         """
+        member = self.addressable(member_id)
+        return await member.send(
+            content, handling_mode=handling_mode, idempotency_key=idempotency_key
+        )
+
+    def addressable(self, member_id: str) -> Member:
+        """A handle for the outside. Raises ``MemberNotFound`` and ``NotExternallyAddressable``."""
         member = self.member(member_id)
         if not self.definition.profiles[member.profile].external_addressable:
             raise NotExternallyAddressable(member=member_id, profile=member.profile)
-        return await member.send(content, handling_mode=handling_mode)
+        return member
 
     def busy_members(self) -> tuple[str, ...]:
         """Members with a run going on or an input that asks for one."""

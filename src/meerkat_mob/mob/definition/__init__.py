@@ -78,6 +78,7 @@ from meerkat_mob.mob.definition.pack import (
     load_definition,
     load_pack,
     read_pack_files,
+    read_team_file,
 )
 from meerkat_mob.mob.definition.validate import (
     RESERVED_PREFIX,
@@ -169,6 +170,7 @@ __all__ = (
     "missing_flags",
     "parse_definition",
     "read_pack_files",
+    "read_team_file",
     "require_capabilities",
     "restore_definition",
     "session_scoped",

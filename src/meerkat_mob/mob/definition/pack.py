@@ -86,6 +86,13 @@ def read_pack_files(files: Mapping[str, bytes], *, compat: Compat = "0.8") -> Pa
     return _load_pack(InMemory(files=files), compat, None)
 
 
+def read_team_file(name: str, content: bytes, *, compat: Compat = "0.8") -> Pack:
+    """A team file in memory, without anything beside it. Raises as ``load_definition``."""
+    if not name.endswith((".toml", ".json")):
+        raise DefinitionUnreadable(path=name, why="a team file ends in .toml or .json")
+    return _load(InMemory(files={name: content}), name, compat, None, is_pack=False)
+
+
 def _load_pack(files: Files, compat: Compat, folder: str | None) -> Pack:
     for name in DEFINITIONS:
         if _read(files, name) is not None:

@@ -1,0 +1,299 @@
+"""The methods about mobs. Each is a few lines over the realm: what they decide is decided there.
+
+Whoever calls is outside the mob, so members are written to only if their profile allows that (U-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import UNSET
+
+from meerkat_mob.errors import DefinitionInvalid, MeerkatError
+from meerkat_mob.mob import (
+    DeliveryReceipt,
+    MemberSnapshot,
+    Mob,
+    MobEvent,
+    MobState,
+    MobTask,
+    SpawnSpec,
+)
+from meerkat_mob.mob.definition import (
+    Diagnostic,
+    RuntimeMode,
+    decode_definition,
+    errors_of,
+    validate,
+    warnings_of,
+)
+from meerkat_mob.mob.events import SessionRef
+from meerkat_mob.surfaces.rpc import params
+from meerkat_mob.surfaces.rpc.faults import CallError, call_error
+from meerkat_mob.surfaces.rpc.host import Host
+
+# -- results -----------------------------------------------------------------------------------
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """A mob exists; ``warnings`` are findings that did not keep it from that."""
+
+    mob_id: str
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How a mob stands."""
+
+    mob_id: str
+    status: MobState
+    member_count: int
+    busy_members: tuple[str, ...]
+
+
+class Mobs(msgspec.Struct, frozen=True, kw_only=True):
+    """All mobs of the realm."""
+
+    mobs: tuple[Status, ...]
+
+
+class MemberView(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """A member of the roster, and how it stands."""
+
+    member: str
+    profile: str
+    member_ref: SessionRef
+    runtime_mode: RuntimeMode
+    wired_to: tuple[str, ...]
+    labels: Mapping[str, str]
+    status: str
+    busy: bool
+    is_final: bool
+
+
+class Members(msgspec.Struct, frozen=True, kw_only=True):
+    """The roster, by member id."""
+
+    mob_id: str
+    members: tuple[MemberView, ...]
+
+
+class Spawned(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """A member exists."""
+
+    mob_id: str
+    member: str
+    member_ref: SessionRef
+    session_id: str
+
+
+class SpawnResult(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """One of many: ``ok`` with its session, or the error that kept it from being."""
+
+    ok: bool
+    member: str
+    member_ref: SessionRef | msgspec.UnsetType = UNSET
+    session_id: str | msgspec.UnsetType = UNSET
+    error: CallError | msgspec.UnsetType = UNSET
+
+
+class SpawnResults(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order they were asked for."""
+
+    mob_id: str
+    results: tuple[SpawnResult, ...]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """What a member said once the whole mob was idle."""
+
+    mob_id: str
+    member: str
+    text: str
+
+
+class Tasks(msgspec.Struct, frozen=True, kw_only=True):
+    """The board, oldest task first."""
+
+    mob_id: str
+    tasks: tuple[MobTask, ...]
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Stored facts, in order."""
+
+    mob_id: str
+    events: tuple[MobEvent, ...]
+
+
+class StreamOpened(msgspec.Struct, frozen=True, kw_only=True):
+    """Events follow as ``mob/stream_event``, until ``mob/stream_end``."""
+
+    stream_id: str
+
+
+# -- methods -----------------------------------------------------------------------------------
+
+
+async def create(host: Host, given: params.CreateMob) -> Created:
+    """A new mob without members. Raises ``DefinitionInvalid`` with every finding, ``MobExists``."""
+    decoded = decode_definition(given.definition)
+    definition, found = decoded.definition, decoded.diagnostics
+    if definition is not None:
+        found = (*found, *validate(definition))
+    if definition is None or errors_of(found):
+        raise DefinitionInvalid(diagnostics=found, source="definition")
+    mob = await host.realm.create_mob(definition)
+    return Created(mob_id=mob.id, warnings=warnings_of(found))
+
+
+async def list_mobs(host: Host, _: params.Nothing) -> Mobs:
+    """All mobs, by id."""
+    return Mobs(mobs=tuple(_status(mob) for mob in host.realm.mobs()))
+
+
+async def status(host: Host, given: params.OfMob) -> Status:
+    """How a mob stands."""
+    return _status(host.realm.mob(given.mob_id))
+
+
+def _status(mob: Mob) -> Status:
+    return Status(
+        mob_id=mob.id,
+        status=mob.state,
+        member_count=len(mob.members()),
+        busy_members=mob.busy_members(),
+    )
+
+
+async def members(host: Host, given: params.OfMob) -> Members:
+    """Who is in it, who is wired to whom, and who is at work."""
+    mob = host.realm.mob(given.mob_id)
+    views: list[MemberView] = []
+    for entry in mob.members():
+        snapshot = await mob.member_status(entry.member)
+        views.append(
+            MemberView(
+                member=entry.member,
+                profile=entry.profile,
+                member_ref=SessionRef(session_id=entry.session_id),
+                runtime_mode=entry.runtime_mode,
+                wired_to=tuple(sorted(entry.wired_to)),
+                labels=entry.labels,
+                status=snapshot.status,
+                busy=snapshot.busy,
+                is_final=snapshot.is_final,
+            )
+        )
+    return Members(mob_id=mob.id, members=tuple(views))
+
+
+async def spawn(host: Host, given: params.SpawnOne) -> Spawned:
+    """A new member, wired by the definition's rules."""
+    member = await host.realm.mob(given.mob_id).spawn_spec(_spec(given))
+    ref = SessionRef(session_id=member.session_id)
+    return Spawned(
+        mob_id=given.mob_id, member=member.id, member_ref=ref, session_id=member.session_id
+    )
+
+
+async def spawn_many(host: Host, given: params.SpawnMany) -> SpawnResults:
+    """Many members, in order. What keeps one from being does not keep the next."""
+    mob = host.realm.mob(given.mob_id)
+    results = [await _spawn_one(mob, wanted) for wanted in given.specs]
+    return SpawnResults(mob_id=mob.id, results=tuple(results))
+
+
+async def _spawn_one(mob: Mob, wanted: params.Spawn) -> SpawnResult:
+    try:
+        member = await mob.spawn_spec(_spec(wanted))
+    except MeerkatError as error:
+        return SpawnResult(ok=False, member=wanted.member, error=call_error(error))
+    ref = SessionRef(session_id=member.session_id)
+    return SpawnResult(ok=True, member=member.id, member_ref=ref, session_id=member.session_id)
+
+
+def _spec(wanted: params.Spawn) -> SpawnSpec:
+    first = wanted.initial_message
+    return SpawnSpec(
+        profile=wanted.profile,
+        member_id=wanted.member,
+        initial_message=None if first is None else params.content_of(first),
+        kickoff=wanted.kickoff,
+        runtime_mode=UNSET if wanted.runtime_mode is None else wanted.runtime_mode,
+        labels=wanted.labels,
+    )
+
+
+async def member_send(host: Host, given: params.MemberSend) -> DeliveryReceipt:
+    """Gives a member something to work on; returns once it is accepted."""
+    return await host.realm.mob(given.mob_id).send(
+        given.member,
+        params.content_of(given.content),
+        handling_mode=given.handling_mode,
+        idempotency_key=given.idempotency_key,
+    )
+
+
+async def member_status(host: Host, given: params.OfMember) -> MemberSnapshot:
+    """How a member stands; ``unknown`` when there is none of that id."""
+    return await host.realm.mob(given.mob_id).member_status(given.member)
+
+
+async def ask(host: Host, given: params.Ask) -> Answer:
+    """Gives a member something to work on, waits until the mob is idle, returns what it said."""
+    member = host.realm.mob(given.mob_id).addressable(given.member)
+    text = await member.ask(params.content_of(given.content), timeout=_seconds(given.timeout_ms))
+    return Answer(mob_id=given.mob_id, member=member.id, text=text)
+
+
+async def wait_idle(host: Host, given: params.WaitIdle) -> Status:
+    """Waits until nobody works or will."""
+    mob = host.realm.mob(given.mob_id)
+    await mob.wait_idle(timeout=_seconds(given.timeout_ms))
+    return _status(mob)
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+async def tasks(host: Host, given: params.OfMob) -> Tasks:
+    """The task board."""
+    return Tasks(mob_id=given.mob_id, tasks=host.realm.mob(given.mob_id).tasks.list())
+
+
+async def events(host: Host, given: params.Events) -> EventPage:
+    """Stored facts after a cursor."""
+    mob = host.realm.mob(given.mob_id)
+    page = await mob.poll_events(given.after_cursor, given.limit)
+    return EventPage(mob_id=mob.id, events=tuple(page))
+
+
+async def stream_open(host: Host, given: params.StreamOpen) -> StreamOpened:
+    """Begins to push a mob's events, or one member's."""
+    mob = host.realm.mob(given.mob_id)
+    if given.member is not None:
+        mob.member(given.member)  # a stream of nobody would stay silent for ever
+    stream_id = host.streams.open(mob, member=given.member, after=given.after_cursor)
+    return StreamOpened(stream_id=stream_id)
+
+
+async def stream_close(host: Host, given: params.StreamClose) -> params.Nothing:
+    """Ends a stream."""
+    await host.streams.close(given.stream_id)
+    return params.Nothing()
+
+
+async def lifecycle(host: Host, given: params.Lifecycle) -> Status:
+    """Stops a mob, lets it work again, or ends it."""
+    mob = host.realm.mob(given.mob_id)
+    match given.action:
+        case "stop":
+            await mob.stop()
+        case "resume":
+            await mob.resume()
+        case "destroy":
+            await mob.destroy()
+    return _status(mob)
