@@ -45,7 +45,7 @@ ARCHIVED_VIEWS: Final = 256
 class EphemeralSessionService:
     """``SessionService`` without a store. ``max_sessions`` bounds the live ones (EPH-1)."""
 
-    supports_persistent_sessions: Final = False
+    supports_persistent_sessions: bool = False
 
     def __init__(
         self,

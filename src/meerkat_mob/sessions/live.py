@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from meerkat_mob.core.content import Content, is_blank, join
+from meerkat_mob.core.content import Content, has_video, is_blank, join
 from meerkat_mob.core.deferred_turn import (
     DeferredTurnState,
     TakenTurn,
@@ -27,7 +27,7 @@ from meerkat_mob.core.events import AgentEvent, RunResult, RunStarted
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest, with_instructions
 from meerkat_mob.core.transcript import Transcript
-from meerkat_mob.errors import NoPendingBoundary, RunCancelled, SessionUnsupported
+from meerkat_mob.errors import InvalidParams, NoPendingBoundary, RunCancelled, SessionUnsupported
 from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.feed import EventFeed
 from meerkat_mob.sessions.service import (
@@ -37,6 +37,9 @@ from meerkat_mob.sessions.service import (
     SessionUsage,
     SessionView,
 )
+
+TAKES_VIDEO: Final = frozenset({"gemini", "scripted"})
+"""Providers that a video can be sent to. The others would lose it, so they are not asked."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +74,7 @@ class LiveSession:
         self._agent: Final = build_agent(
             request, session_id=session_id, transcript=self._transcript, emit=self._emit
         )
+        self._refuse_video(request.prompt)
         self._clock = clock
         self._run: asyncio.Task[RunResult] | None = None
         self._began = False
@@ -85,6 +89,7 @@ class LiveSession:
 
     async def start_turn(self, request: StartTurnRequest) -> RunResult:
         """One run, from admission to commit. Its errors are those of ``SessionService``."""
+        self._refuse_video(request.prompt, *(message.content for message in request.preface))
         self.admission.send(Signal.REQUEST_START_TURN)
         self.deferred, taken = take_turn(self.deferred)
         self._began = False
@@ -106,6 +111,16 @@ class LiveSession:
             raise RunCancelled from None
         finally:
             self._finish(taken)
+
+    def _refuse_video(self, *contents: Content) -> None:
+        """Raises ``InvalidParams`` for a video that the model's provider takes none of (EPH-2)."""
+        provider = self._agent.provider
+        if provider not in TAKES_VIDEO and any(map(has_video, contents)):
+            raise InvalidParams(
+                what=f"{provider} takes no video",
+                path="prompt",
+                hint="send images or text, or choose a model that takes videos",
+            )
 
     def _plan(self, request: StartTurnRequest, taken: TakenTurn) -> Plan:
         """Decides what to run (spec sessions 3.1, steps 4 to 6)."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.core.content import ImageBlock, TextBlock
+from meerkat_mob.core.content import ImageBlock, TextBlock, VideoBlock
 from meerkat_mob.core.digest import ConversationDigest
 from meerkat_mob.core.events import RunCompleted, RunFailed, RunStarted, ToolExecutionStarted
 from meerkat_mob.core.messages import (
@@ -26,8 +27,8 @@ from meerkat_mob.errors import (
     NoPendingBoundary,
     SessionBusy,
 )
-from meerkat_mob.llm import ScriptedLlm, call, fail, say
-from meerkat_mob.sessions.service import SessionService
+from meerkat_mob.llm import LlmEvent, LlmRequest, ScriptedLlm, call, fail, say
+from meerkat_mob.sessions.service import SessionQuery, SessionService
 from meerkat_mob.testing.builders import (
     a_request,
     a_session,
@@ -180,6 +181,37 @@ async def media_alone_make_a_prompt(open_service: OpenService) -> None:
         await service.start_turn(session_id, StartTurnRequest(prompt=(image,)))
         found = await _messages(service, session_id)
         same(found[0], UserMessage(content=(image,)), "the user's message")
+
+
+class _Blind:
+    """A client of a provider that takes no videos. It is never asked."""
+
+    provider = "openai"
+
+    def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+        return ScriptedLlm([]).stream(request)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def a_video_goes_only_where_it_can_be_seen(open_service: OpenService) -> None:
+    """EPH-2: checked before anything exists or is admitted, at creation and in a turn."""
+    video = VideoBlock(media_type="video/mp4", duration_ms=5, source="inline", data="AA==")
+    async with open_service(ScriptedLlm(["nice"])) as service:
+        session_id = (await service.create_session(a_request((video,)))).session_id
+        same((await _messages(service, session_id))[0], UserMessage(content=(video,)))
+    async with open_service(_Blind()) as service:
+        with refuses(InvalidParams):
+            await service.create_session(a_request((video,), defer=True, stage=True))
+        same(await service.list(SessionQuery()), [], "live sessions")
+        session_id = await a_session(service)
+        with refuses(InvalidParams):
+            await service.start_turn(session_id, a_turn((video,)))
+        before = UserMessage(content=(video,))
+        with refuses(InvalidParams):
+            await service.start_turn(session_id, StartTurnRequest(prompt="see", preface=(before,)))
+        same(await said(service, session_id), [], "the transcript")
 
 
 async def instructions_are_notices_in_front_of_the_prompt(open_service: OpenService) -> None:
