@@ -1,6 +1,62 @@
-"""The kit that ships for tests of teams: a virtual clock, and what else stands in for the world.
+"""The kit that ships for tests of teams: virtual time, a scripted model, builders and contracts.
 
-Import its parts from their modules. Shipped code never imports this package.
+Shipped code never imports this package, and nothing here knows a test framework. The contracts
+are in ``session_contract`` and ``store_contract``.
 """
 
-__all__: tuple[str, ...] = ()
+from meerkat_mob.llm.reply import Call, Reply, call, fail, hang, say
+from meerkat_mob.llm.scripted import ScriptedLlm
+from meerkat_mob.testing.builders import (
+    a_clock,
+    a_notice,
+    a_peer_message,
+    a_prompt,
+    a_request,
+    a_service,
+    a_session,
+    a_tool,
+    a_tool_that_echoes,
+    a_tool_that_fails,
+    a_tool_that_hangs,
+    a_tool_that_waits,
+    a_turn,
+    a_turn_at,
+    some_ids,
+    the_loop_s_clock,
+    the_next,
+)
+from meerkat_mob.testing.expect import Refusal, holds, refuses, same
+from meerkat_mob.testing.virtual_clock import VirtualClockLoop, run
+
+__all__ = (
+    "Call",
+    "Refusal",
+    "Reply",
+    "ScriptedLlm",
+    "VirtualClockLoop",
+    "a_clock",
+    "a_notice",
+    "a_peer_message",
+    "a_prompt",
+    "a_request",
+    "a_service",
+    "a_session",
+    "a_tool",
+    "a_tool_that_echoes",
+    "a_tool_that_fails",
+    "a_tool_that_hangs",
+    "a_tool_that_waits",
+    "a_turn",
+    "a_turn_at",
+    "call",
+    "fail",
+    "hang",
+    "holds",
+    "refuses",
+    "run",
+    "same",
+    "say",
+    "some_ids",
+    "the_loop_s_clock",
+    "the_next",
+)
