@@ -154,6 +154,9 @@ class Palette:
 
 def hanging(text: Text, console: Console, *, indent: int = INDENT) -> Text:
     """The text wrapped for the console, with every line but the first moved in."""
-    first, *rest = text.wrap(console, min(console.width, MOST_COLUMNS) - indent) or [Text()]
+    lines = text.wrap(console, min(console.width, MOST_COLUMNS) - indent) or [Text()]
+    for line in lines:
+        line.rstrip()
+    first, *rest = lines
     margin = Text(" " * indent)
     return Text("\n").join([first, *(margin + line if line else line for line in rest)])

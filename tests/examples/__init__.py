@@ -1,0 +1,1 @@
+"""The teams and programs of examples/."""
