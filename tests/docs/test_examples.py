@@ -41,7 +41,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
                 Path(info).parent.mkdir(parents=True, exist_ok=True)
                 Path(info).write_text(text, encoding="utf-8")
             if language == "python":
-                code = compile(text, page.name, "exec")
+                code = compile(text, page.name, "exec", dont_inherit=True)
                 if "no-run" not in info:
                     exec(code, namespace)
 
