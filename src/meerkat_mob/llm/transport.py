@@ -34,6 +34,8 @@ MOST_OF_AN_ERROR: Final = 64 * 1024
 """Bytes we read of an answer that only explains an error."""
 
 
+KEPT_CONNECTIONS: Final = 20
+
 DRAIN_S: Final = 0.5
 """How long we wait for a server to end an answer of which we have everything."""
 
@@ -152,11 +154,15 @@ class HttpTransport:
     def _new_client(self) -> httpx2.AsyncClient:
         # fetch knows no connecting apart from waiting for the answer: there the two are one limit
         connect_s = self._request_s if self._server.in_page else self._connect_s
+        url = httpx2.URL(self._server.url)
+        # llama.cpp promises to keep a connection and closes it: the next call would run into that.
+        # Only where a new one is dear, because of TLS, is it worth being kept.
+        kept = KEPT_CONNECTIONS if url.scheme == "https" else 0
         return httpx2.AsyncClient(
             headers=_headers(self._server),
             timeout=httpx2.Timeout(self._request_s, connect=connect_s, pool=None),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-            trust_env=not is_loopback(httpx2.URL(self._server.url).host),  # whence come proxies
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=kept),
+            trust_env=not is_loopback(url.host),  # whence come proxies
         )
 
     async def aclose(self) -> None:
