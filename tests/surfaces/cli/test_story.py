@@ -158,7 +158,7 @@ async def test_tallies_count_turns_calls_and_what_failed() -> None:
         {"lead": [call("peers") & call("nothing_of_that_name"), "Done."], "worker": []}
     )
     tally = story.seats["lead"].tally
-    assert (tally.runs, tally.turns, tally.tool_calls, tally.failed_calls) == (1, 2, 2, 1)
+    assert (tally.turns, tally.tool_calls, tally.failed_calls) == (2, 2, 1)
     assert tally.usage is not None
     assert story.seats["worker"].tally == Tally()
 

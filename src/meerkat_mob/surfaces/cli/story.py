@@ -117,7 +117,6 @@ Doing: TypeAlias = Literal["idle", "thinking", "reasoning", "speaking", "calling
 class Tally(msgspec.Struct, kw_only=True):
     """What a member has done so far. ``usage`` None: nobody has said."""
 
-    runs: int = 0
     failed_runs: int = 0
     turns: int = 0
     tool_calls: int = 0
@@ -264,8 +263,6 @@ class Story:
     @staticmethod
     def _count(tally: Tally, event: AgentEvent) -> None:
         match event:
-            case RunStarted():
-                tally.runs += 1
             case RunFailed():
                 tally.failed_runs += 1
             case TurnStarted():

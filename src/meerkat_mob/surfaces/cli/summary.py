@@ -24,7 +24,6 @@ class Total(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a whole team did. ``usage`` None: at least one member's is unknown."""
 
     members: int
-    runs: int
     failed_runs: int
     turns: int
     tool_calls: int
@@ -39,7 +38,6 @@ def total_of(seats: Sequence[Seat]) -> Total:
     missing = any(t.turns and t.usage is None for t in tallies)
     return Total(
         members=len(tallies),
-        runs=sum(t.runs for t in tallies),
         failed_runs=sum(t.failed_runs for t in tallies),
         turns=sum(t.turns for t in tallies),
         tool_calls=sum(t.tool_calls for t in tallies),
