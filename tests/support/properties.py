@@ -11,12 +11,14 @@ from hypothesis.database import InMemoryExampleDatabase
 
 from meerkat_mob._target import IN_BROWSER
 
+IN_CI = bool(os.environ.get("CI"))
+
 settings.register_profile(
     "meerkat",
     max_examples=25 if IN_BROWSER else 100,
     deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    database=InMemoryExampleDatabase(),
+    derandomize=IN_CI,
+    database=None if IN_CI else InMemoryExampleDatabase(),  # one excludes the other
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
