@@ -10,22 +10,20 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from meerkat_mob._target import now_ms
-from meerkat_mob.errors import DefinitionInvalid, MeerkatError, ProfileNotFound
+from meerkat_mob.errors import MeerkatError, ProfileNotFound
 from meerkat_mob.llm import LlmClient, choose
 from meerkat_mob.mob import AnyEvent, Mob, addressee, default_members, open_realm, spawn_team
 from meerkat_mob.mob.definition import (
     MobDefinition,
     Pack,
-    errors_of,
     load_pack,
-    require_capabilities,
     warnings_of,
 )
 from meerkat_mob.surfaces.cli.findings import found_in, show_findings
@@ -38,11 +36,9 @@ from meerkat_mob.surfaces.cli.summary import summary_table, total_line, total_of
 from meerkat_mob.surfaces.cli.view import Scene, View
 from meerkat_mob.surfaces.cli.voices import scripted_voice, voice_in_words
 from meerkat_mob.surfaces.cli.words import clean
+from meerkat_mob.surfaces.playing import ensure_playable, with_model
 
 See: TypeAlias = Callable[[AnyEvent], None]
-
-PROVIDED: Final = frozenset({"core", "sessions", "streaming", "builtins", "comms", "skills"})
-"""What a pack may require here, in the words of manifests."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +57,7 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
     Raises ``DefinitionInvalid``, ``CapabilityUnavailable``, ``InvalidParams``, ``ProfileNotFound``
     and, when nobody answers for a model, ``LlmFailed``.
     """
-    if errors_of(pack.diagnostics):
-        raise DefinitionInvalid(diagnostics=pack.diagnostics, source=pack.source)
-    if pack.manifest is not None:
-        require_capabilities(pack.manifest, PROVIDED)
+    ensure_playable(pack)
     definition = with_model(pack.definition, options.model)
     members = members_of(options.members) or default_members(definition)
     for profile in members.values():
@@ -78,17 +71,6 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
             choose(model, base_url=options.base_url, api_key=options.api_key, env=os.environ)
     by = voice_in_words(options, pack, models)
     return Plan(definition=definition, members=members, lead=lead, llm=llm, by=by)
-
-
-def with_model(definition: MobDefinition, model: str | None) -> MobDefinition:
-    """The definition with one model in all its profiles."""
-    if model is None:
-        return definition
-    profiles = {
-        name: msgspec.structs.replace(profile, model=model)
-        for name, profile in definition.profiles.items()
-    }
-    return msgspec.structs.replace(definition, profiles=profiles)
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,7 @@ falls back to any of them: they are asked for by name.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from typing import Final
 
 from meerkat_mob.llm import (
@@ -19,39 +17,12 @@ from meerkat_mob.llm import (
     load_performance,
     parse_performance,
 )
-from meerkat_mob.llm.client import LlmEvent, LlmRequest, LlmTextDelta
 from meerkat_mob.mob.definition import Pack
 from meerkat_mob.surfaces.cli.options import RunOptions
+from meerkat_mob.surfaces.playing import Paced
 
 READABLE_MS: Final = 55
 """Between two words, for a person who reads along."""
-PAUSE_WORDS: Final = 12
-"""Before it begins to speak, a scripted member takes the time of so many words."""
-
-
-class Paced:
-    """A client that speaks no faster than somebody can read. ``pace_ms`` is between two words."""
-
-    def __init__(self, client: LlmClient, pace_ms: int) -> None:
-        self._client, self._pace_s = client, pace_ms / 1000
-
-    @property
-    def provider(self) -> str:
-        """See ``LlmClient``."""
-        return self._client.provider
-
-    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
-        """See ``LlmClient``."""
-        await asyncio.sleep(self._pace_s * PAUSE_WORDS)
-        async with aclosing(self._client.stream(request)) as events:
-            async for event in events:
-                yield event
-                if isinstance(event, LlmTextDelta):
-                    await asyncio.sleep(self._pace_s)
-
-    async def aclose(self) -> None:
-        """See ``LlmClient``."""
-        await self._client.aclose()
 
 
 def scripted_voice(
