@@ -1,8 +1,8 @@
 """One HTTP transport for every provider and both targets: a POST whose answer is streamed.
 
-httpx2 speaks through sockets on the host and through ``fetch`` in a page. Whatever fails leaves
-here as an ``LlmFailed`` that says what its user can do. This module imports httpx2, so it is
-imported when a client is opened, and not before.
+httpx2 speaks through sockets on the host and through the page's ``fetch`` in a browser. Whatever
+fails leaves here as an ``LlmFailed`` that says what its user can do. This module imports httpx2, so
+it is imported when a client is opened, and not before.
 """
 
 from __future__ import annotations
@@ -152,17 +152,16 @@ class HttpTransport:
         return self._client
 
     def _new_client(self) -> httpx2.AsyncClient:
-        # fetch knows no connecting apart from waiting for the answer: there the two are one limit
-        connect_s = self._request_s if self._server.in_page else self._connect_s
         url = httpx2.URL(self._server.url)
         # llama.cpp promises to keep a connection and closes it: the next call would run into that.
         # Only where a new one is dear, because of TLS, is it worth being kept.
         kept = KEPT_CONNECTIONS if url.scheme == "https" else 0
         return httpx2.AsyncClient(
             headers=_headers(self._server),
-            timeout=httpx2.Timeout(self._request_s, connect=connect_s, pool=None),
+            timeout=httpx2.Timeout(self._request_s, connect=self._connect_s, pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=kept),
             trust_env=not is_loopback(url.host),  # whence come proxies
+            transport=_page_fetch() if self._server.in_page else None,
         )
 
     async def aclose(self) -> None:
@@ -170,6 +169,12 @@ class HttpTransport:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+
+def _page_fetch() -> httpx2.AsyncBaseTransport:
+    from meerkat_mob.llm.page_fetch import PageFetch  # noqa: PLC0415 (only a page has fetch)
+
+    return PageFetch()
 
 
 def _headers(server: Server) -> dict[str, str]:

@@ -1,0 +1,73 @@
+"""The page's own ``fetch`` as an HTTP transport. Imported inside a page only.
+
+A call that is let go, whether before or within its answer, is aborted on the wire: no server goes
+on thinking for nobody. (The transport that httpx2 brings for pages leaves such a call running.)
+Time limits are the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import httpx2
+import js
+from pyodide.ffi import JsException, to_js
+
+_SENT: Final = frozenset({"accept", "authorization", "content-type"})
+"""The headers that matter to a model server; a page may not set most of the others."""
+
+_DECODED: Final = frozenset({"content-encoding", "content-length"})
+"""What the browser has dealt with before we see the body."""
+
+
+class PageFetch(httpx2.AsyncBaseTransport):
+    """See ``httpx2.AsyncBaseTransport``: one request, one ``fetch``."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Sends it and returns with the head of the answer. Raises ``httpx2.ConnectError``."""
+        controller = js.AbortController.new()
+        options = {
+            "method": request.method,
+            "headers": {k: v for k, v in request.headers.items() if k in _SENT},
+            "body": to_js(await request.aread()),
+            "signal": controller.signal,
+        }
+        try:
+            answer = await js.fetch(str(request.url), _object(options))
+        except JsException as fault:
+            raise httpx2.ConnectError(str(fault), request=request) from fault
+        except BaseException:
+            controller.abort()
+            raise
+        headers = {k: v for k, v in dict(answer.headers.entries()).items() if k not in _DECODED}
+        return httpx2.Response(answer.status, headers=headers, stream=_Body(answer, controller))
+
+
+class _Body(httpx2.AsyncByteStream):
+    """The body, in the pieces the browser hands out."""
+
+    def __init__(self, answer: Any, controller: Any) -> None:
+        self._answer, self._controller = answer, controller
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if not self._answer.body:
+            return
+        reader = self._answer.body.getReader()
+        while True:
+            try:
+                piece = await reader.read()
+            except JsException as fault:
+                raise httpx2.ReadError(str(fault)) from fault
+            if piece.done:
+                return
+            yield piece.value.to_bytes()
+
+    async def aclose(self) -> None:
+        """Hangs up; after the end of an answer that does nothing."""
+        self._controller.abort()
+
+
+def _object(options: Mapping[str, Any]) -> Any:
+    """A plain JavaScript object, with those inside it."""
+    return to_js(options, dict_converter=js.Object.fromEntries)

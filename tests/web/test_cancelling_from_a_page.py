@@ -1,0 +1,98 @@
+"""A model call that a page cancels ends on the wire too, before its answer began and within it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+
+import pytest
+
+from tests.llm.loopback_server import (
+    END,
+    STREAM,
+    Asked,
+    delta,
+    head,
+    piece,
+    saying_nothing,
+    serving,
+)
+
+pytestmark = pytest.mark.loopback
+
+PATIENCE_S = 10.0
+CORS = ("access-control-allow-origin: *", "access-control-allow-headers: *")
+
+CANCEL = """
+import asyncio
+from contextlib import suppress
+from meerkat_mob.core.messages import UserMessage
+from meerkat_mob.llm import LlmRequest, OpenAiCompatible
+from pyodide.http import pyfetch
+
+async def cancel(address):
+    client = OpenAiCompatible(address)
+    request = LlmRequest(model="m", messages=[UserMessage(content="hi")])
+    heard = asyncio.Event()
+
+    async def listen():
+        async for _ in client.stream(request):
+            heard.set()
+
+    task = asyncio.create_task(listen())
+    await pyfetch(address + "/asked")
+    if {begun}:
+        await heard.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await client.aclose()
+
+await cancel({address!r})
+"""
+
+
+class Beside:
+    """A server in a thread of its own, whose story ends when somebody hangs up on it."""
+
+    def __init__(self, *, begun: bool) -> None:
+        self._begun = begun
+        self._ready = Event()
+        self._thread = Thread(target=asyncio.run, args=(self._serve(),))
+        self.address = ""
+        self.hung_up = False
+
+    async def _serve(self) -> None:
+        self._asked = asyncio.Event()
+        async with serving(self._answer) as server:
+            self.address = server.address
+            self._ready.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    self.hung_up = await server.hung_up.wait()
+
+    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.method == "POST":
+            self._asked.set()
+            if self._begun:
+                writer.write(head(200, STREAM, *CORS) + piece(delta(content="one")))
+            await saying_nothing(asked, writer)
+        if asked.method == "GET":
+            await self._asked.wait()
+        writer.write(head(200, "text/plain", *CORS) + END)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        self._ready.wait()
+        return self.address
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_cancelled_call_is_cut_off_on_the_wire(python: Callable[[str], str], begun: bool) -> None:
+    beside = Beside(begun=begun)
+    with beside as address:
+        python(CANCEL.format(address=address, begun=begun))
+    assert beside.hung_up, "the server still had a listener"
