@@ -1,0 +1,36 @@
+// Calls to the Python in the worker, and what it says without being asked.
+
+/** A failed call: `code` for programs, `message` for people, `data` with the facts. */
+export class CallFailed extends Error {
+  constructor({ code, message, data = {} }) {
+    super(message);
+    Object.assign(this, { code, data });
+  }
+}
+
+/** Starts the worker. `heard(method, params)` gets notifications, `progress(told)` the start. */
+export function openBridge({ heard, progress }) {
+  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  const waiting = new Map();
+  let last = 0;
+
+  worker.onmessage = ({ data }) => {
+    if (typeof data !== "string") return progress(data);
+    const { id, result, error, method, params } = JSON.parse(data);
+    if (method) return heard(method, params);
+    const call = waiting.get(id);
+    waiting.delete(id);
+    if (error) call?.reject(new CallFailed(error));
+    else call?.resolve(result);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    progress({ phase: "failed", error: event.message || "the worker could not be started" });
+  };
+
+  return (method, params = {}) =>
+    new Promise((resolve, reject) => {
+      waiting.set(++last, { resolve, reject });
+      worker.postMessage(JSON.stringify({ id: last, method, params }));
+    });
+}

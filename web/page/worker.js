@@ -1,0 +1,28 @@
+// The page's worker: Pyodide, our wheel, and the bridge. All thinking happens here, so the page
+// never waits. Strings are requests and replies as JSON; objects tell how far the start has come.
+import { loadPyodide } from "./pyodide/pyodide.mjs";
+
+const tell = (phase, told = {}) => self.postMessage({ phase, ...told });
+const early = [];
+let receive = (text) => early.push(text);
+self.onmessage = ({ data }) => receive(data);
+
+new PerformanceObserver((list) => {
+  for (const { name } of list.getEntries()) tell("file", { name: name.split("/").pop() });
+}).observe({ type: "resource", buffered: true });
+
+const boot = async () => {
+  const py = await loadPyodide({ packages: ["micropip", "msgspec"] });
+  tell("pyodide-ready");
+  await py.runPythonAsync(`
+import micropip
+await micropip.install("meerkat-mob")`);
+  const start = py.runPython("from meerkat_mob.surfaces.worker import start; start");
+  receive = start((text) => self.postMessage(text));
+  early.splice(0).forEach((text) => receive(text));
+  const versions = py.runPython("import sys, meerkat_mob; f'{sys.version_info[0]}.{sys.version_info[1]} {meerkat_mob.__version__}'");
+  const [python, ours] = versions.split(" ");
+  tell("ready", { python, pyodide: py.version, ours });
+};
+
+boot().catch((error) => tell("failed", { error: String(error?.message ?? error).slice(-2000) }));
