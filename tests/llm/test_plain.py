@@ -67,9 +67,9 @@ def test_a_member_written_to_answers_each_message_once() -> None:
         call(
             "send_message",
             to="m/lead/lead",
-            body='[scripted] Answer: I have read "Please look".',
+            body='[scripted] Answer: I have read "Please look"',
         )
-        & call("send_message", to="m/ops/b", body='[scripted] Answer: I have read "And this".')
+        & call("send_message", to="m/ops/b", body='[scripted] Answer: I have read "And this"')
     )
     assert plain_reply(asking(both, *sent("{}", "{}"), tools=BOTH)) == say(
         "[scripted] I have answered 2."
@@ -83,7 +83,7 @@ def test_each_message_of_a_batch_may_be_a_message_of_its_own() -> None:
 
 def test_an_answer_is_read_and_never_answered() -> None:
     reply = plain_reply(asking("earlier", said("x"), ANSWER, tools=BOTH))
-    assert reply == say("[scripted] I have heard from 1. m/dev/a: fine")
+    assert reply == say("[scripted] I have heard from 1. a: fine")
 
 
 @pytest.mark.parametrize("text", [NOTICE, "[SYSTEM NOTICE] tools changed", " "])
@@ -139,7 +139,7 @@ async def test_a_real_team_plays_and_comes_to_rest() -> None:
         lead, dev, _ = await spawn_team(mob)
         answer = await lead.ask("Ship it")
         assert answer.startswith("[scripted] I have heard from")
-        assert 'm/ops/ops: I have read "Please look at this: Ship it".' in answer
+        assert 'ops: I have read "Please look at this: Ship it"' in answer
         assert (await dev.ask("Test it")).startswith("[scripted] I have heard from")
 
 

@@ -107,13 +107,15 @@ def _ask(tasks: Sequence[str]) -> str:
 
 def _answer(part: Said) -> Reply:
     asked = _quoted(part.body.removeprefix(MARK).strip())
-    return call("send_message", to=part.sender, body=f'{ANSWER} I have read "{asked}".')
+    return call("send_message", to=part.sender, body=f'{ANSWER} I have read "{asked}"')
 
 
 def _heard(answers: Sequence[Said]) -> Reply:
     if not answers:
         return say(f"{MARK} Noted.")
-    told = "; ".join(f"{p.sender}: {p.body.removeprefix(ANSWER).strip()}" for p in answers)
+    told = "; ".join(
+        f"{p.sender.rpartition('/')[2]}: {p.body.removeprefix(ANSWER).strip()}" for p in answers
+    )
     return say(f"{MARK} I have heard from {len(answers)}. {told}")
 
 
