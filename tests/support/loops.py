@@ -10,6 +10,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 import pytest
@@ -63,17 +64,24 @@ async def _alone(story: Story) -> None:
     before = asyncio.all_tasks()
     await story
     left = {task for task in asyncio.all_tasks() - before if not task.done()}
-    # An async generator that was left in the middle is closed by a task of the loop's own.
-    closing = {task for task in left if not inspect.iscoroutine(task.get_coro())}
-    if closing:
-        await asyncio.wait(closing)
-    strays = left - closing
+    own = {task for task in left if _may_be_the_loops_own(task)}
+    if own:
+        await asyncio.wait(own, timeout=1)
+    strays = {task for task in left if not task.done()}
     if strays:
         told = "\n  ".join(virtual_clock.describe(strays))
         for task in strays:
             task.cancel()  # in a page nobody else would, and the next test would have it too
         await asyncio.wait(strays, timeout=1)
         pytest.fail(f"left running at the end; whoever starts a task awaits its end:\n  {told}")
+
+
+def _may_be_the_loops_own(task: asyncio.Task[object]) -> bool:
+    """Perhaps one that asyncio started, as to close a generator or to accept a caller: it ends."""
+    story = task.get_coro()
+    if not inspect.iscoroutine(story):
+        return True
+    return Path(story.cr_code.co_filename).is_relative_to(Path(asyncio.__file__).parent)
 
 
 def _insist_on_stack_switching(story: Story) -> None:
