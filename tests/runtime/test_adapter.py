@@ -29,6 +29,7 @@ from meerkat_mob.runtime import (
     RuntimeTerminated,
 )
 from meerkat_mob.runtime.inbox import BOUND
+from meerkat_mob.runtime.loop import RECEIPTS
 from meerkat_mob.testing.builders import (
     a_notice,
     a_peer_message,
@@ -194,6 +195,7 @@ async def test_a_run_that_breaks_by_a_bug_ends_its_inputs_and_the_next_one_runs(
     assert isinstance(broken, Abandoned)
     assert isinstance(broken.error, AgentError)
     assert "a bug" in str(broken.error)
+    assert isinstance(broken.error.__cause__, RuntimeError)
     await settle()
     desk.end()
     assert second is not None
@@ -341,6 +343,7 @@ async def test_a_session_on_its_way_out_takes_nothing_and_is_busy_until_its_run_
     await ending
     assert not adapter.is_busy("s")
     assert not desk.at_work
+    assert not adapter._runtimes
     adapter.register_session("s", desk, keep_alive=True)
     assert isinstance(await adapter.accept_input("s", a_prompt("again", "in-1")), Accepted)
     await settle()
@@ -424,6 +427,52 @@ async def test_nobody_s_inbox_takes_nothing() -> None:
         with pytest.raises(RuntimeNotReady, match="nobody is destroyed"):
             ask()
     assert not adapter.is_busy("nobody")
+
+
+async def test_only_so_many_receipts_are_kept() -> None:
+    adapter, desk = a_desk()
+    for n in range(RECEIPTS + 1):
+        _, ended = await adapter.accept_input_with_completion("s", a_prompt("go", f"in-{n}"))
+        await settle(3)
+        desk.end()
+        assert ended is not None
+        await ended
+    kept = [adapter.load_boundary_receipt("s", f"run-{n}") for n in (1, 2, RECEIPTS + 1)]
+    assert [receipt is not None for receipt in kept] == [False, True, True]
+    await settle()
+    await adapter.aclose()
+
+
+async def test_a_session_that_is_archived_meanwhile_can_still_be_unregistered() -> None:
+    gate = asyncio.Event()
+    async with an_office(ScriptedLlm([call("wait"), "done"]), a_tool_that_waits(gate)) as office:
+        ended = await accepted(office, a_prompt("go", "in-1"))
+        events = office.service.subscribe_session_events(office.session_id)
+        await the_next(ToolExecutionStarted, events)
+        await events.aclose()
+        archiving = asyncio.create_task(office.service.archive(office.session_id))
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(office.adapter.unregister_session(office.session_id))
+        await settle()
+        gate.set()
+        await asyncio.gather(archiving, ending)
+        assert text_of(await ended) == "done"
+
+
+async def test_busy_is_told_to_who_waits_for_it_and_a_wait_leaves_no_trace() -> None:
+    adapter, desk = a_desk()
+    waiting = asyncio.create_task(adapter.activity.until(lambda: adapter.is_busy("s")))
+    given_up = asyncio.create_task(adapter.activity.until(lambda: False))
+    await settle()
+    assert not waiting.done()
+    await adapter.accept_input("s", a_prompt("go", "in-1"))
+    await waiting
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert not adapter.activity._waiting
+    desk.end()
+    await adapter.aclose()
 
 
 async def test_idle_is_told_to_who_waits_without_polling() -> None:

@@ -87,7 +87,6 @@ class RuntimeSessionAdapter:
         await runtime.destroy(reason)
         if self._runtimes.get(session_id) is runtime:
             del self._runtimes[session_id]
-        self.activity.changed()
 
     def contains_session(self, session_id: str) -> bool:
         """Whether the session has an inbox here."""

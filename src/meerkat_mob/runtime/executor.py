@@ -7,12 +7,13 @@ message keeps its sender, and a notice never blurs a prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, Protocol
 
 from meerkat_mob.core.inputs import ApplyOutput, Input, InputKind, PeerInput, PromptInput, kind_of
 from meerkat_mob.core.messages import RenderClass, RenderMetadata, UserMessage
 from meerkat_mob.core.requests import StartTurnRequest
-from meerkat_mob.errors import SessionNotRunning
+from meerkat_mob.errors import SessionNotFound, SessionNotRunning
 from meerkat_mob.runtime.inbox import Batch
 from meerkat_mob.sessions.service import SessionService
 
@@ -67,7 +68,5 @@ class SessionExecutor:
 
     async def cancel_current_run(self) -> None:
         """See ``Executor.cancel_current_run``."""
-        try:
+        with suppress(SessionNotRunning, SessionNotFound):
             await self._service.interrupt(self._session_id)
-        except SessionNotRunning:
-            return

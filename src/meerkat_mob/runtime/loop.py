@@ -21,6 +21,7 @@ from meerkat_mob.runtime.inbox import (
     Completed,
     CompletedWithoutResult,
     Inbox,
+    InputPhase,
     InputRecord,
     Outcome,
     RuntimeTerminated,
@@ -133,22 +134,19 @@ class SessionRuntime:
         """
         self._enter(RuntimeState.RETIRED)
         self._end_what_never_runs()
-        self._activity.changed()
         return len(self.inbox.active())
 
     def _end_what_never_runs(self) -> None:
         if self.state is RuntimeState.RETIRED and self._task is None and not self.inbox.runnable:
             self.inbox.end_all(Abandoned(reason="retired"))
 
-    async def destroy(self, reason: str) -> int:
-        """Ends everything at once and awaits the loop's end; returns how many inputs it ended."""
+    async def destroy(self, reason: str) -> None:
+        """Ends everything at once and awaits the end of the run that is going on. Idempotent."""
         self._enter(RuntimeState.DESTROYED)
-        self.held = True
-        queued = [r for r in self.inbox.active() if r.run_id is None]
-        for record in queued:
-            self.inbox.end(record.item.header.id, RuntimeTerminated(reason=reason))
+        for record in self.inbox.active():
+            if record.phase is InputPhase.QUEUED:
+                self.inbox.end(record.item.header.id, RuntimeTerminated(reason=reason))
         running = self._task
         if running is not None:
             await self._executor.cancel_current_run()
             await asyncio.wait([running])
-        return len(queued) + self.inbox.end_all(RuntimeTerminated(reason=reason))
