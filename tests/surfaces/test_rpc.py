@@ -171,8 +171,9 @@ async def test_content_is_taken_in_each_of_its_forms(content: object) -> None:
 async def test_content_of_both_forms_or_none_is_refused() -> None:
     async with wire() as there:
         await with_lead(there)
+        neither: Plain = {}
         both: Plain = {"text": "a", "blocks": []}
-        for content in ({}, both):
+        for content in (neither, both):
             with pytest.raises(InvalidParams, match="content says either 'text' or 'blocks'"):
                 await there.call(
                     "mob/member_send", mob_id="team", meerkat_id="lead", content=content

@@ -80,9 +80,11 @@ async function load(name, read) {
     await open({ kind: "scripted", pace_ms: Number(byId("pace").value) });
     performance.mark("mob-ready");
     enter("ready");
+    return true;
   } catch (error) {
     findings(error, name);
     enter(now.mob ? "ready" : "empty");
+    return false;
   }
 }
 
@@ -208,7 +210,6 @@ function enter(phase) {
   const focused = [byId("run"), byId("stop")].includes(document.activeElement);
   byId("run").hidden = running;
   byId("stop").hidden = !running;
-  byId("stop").disabled = false;
   byId("run").disabled = !able;
   byId("run").lastElementChild.textContent = now.mob && !now.mob.fresh ? "Run again" : "Run";
   const live = Boolean(now.mob) && able;
@@ -286,8 +287,8 @@ function ended({ status: how, member, text, duration_ms: ms }) {
 }
 
 async function stop() {
-  byId("stop").disabled = true;
   const round = now.round;
+  byId("outcome-title").textContent = "Stopping…";
   await call("team/stop").catch(() => {});
   if (round === now.round) stopped();
 }
@@ -396,8 +397,8 @@ enter("starting");
 
 /** A team of the visitor's own, as one more choice. */
 async function mine(file) {
-  await load(file.name, async () => file);
-  if (now.phase !== "ready" || now.team.source === undefined) return;
+  const before = byId("task").value;
+  if (!(await load(file.name, async () => file)) || byId("task").value !== before) return;
   byId("task").value = "";
   byId("task").focus();
 }
