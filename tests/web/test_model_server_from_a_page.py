@@ -1,0 +1,70 @@
+"""The HTTP client in a real page: streamed over ``fetch``, under the browser's own rules (CORS)."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.web.model_server import PATIENCE_S, serving
+
+pytestmark = pytest.mark.loopback
+
+ASK = """
+import json
+from contextlib import aclosing
+from pyodide.http import pyfetch
+from meerkat_mob.core.messages import UserMessage
+from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta
+from meerkat_mob.llm.openai_compatible import OpenAiCompatible
+
+async def ask(address, model, leave_early=False):
+    client = OpenAiCompatible(address + "/v1")
+    request = LlmRequest(model=model, messages=[UserMessage(content="count")])
+    texts, error = [], None
+    async with aclosing(client.stream(request)) as events:
+        async for event in events:
+            if isinstance(event, LlmTextDelta):
+                texts.append(event.delta)
+                if len(texts) == 1:
+                    await pyfetch(address + "/seen")
+                elif leave_early:
+                    break
+            if isinstance(event, LlmDone) and event.error is not None:
+                error = str(event.error)
+    await client.aclose()
+    return json.dumps({"texts": texts, "error": error})
+
+"""
+
+
+def test_an_answer_arrives_piece_by_piece_while_the_server_is_still_speaking(
+    python: Callable[[str], str],
+) -> None:
+    with serving(cors=True) as server:
+        told = json.loads(python(f"{ASK}await ask({server.address!r}, 'm')"))
+    assert told == {"texts": ["one, ", "two"], "error": None}
+    (asked,) = server.asked
+    assert (asked["model"], asked["stream"]) == ("m", True)
+
+
+def test_a_call_that_is_left_early_is_cut_off_on_the_wire(python: Callable[[str], str]) -> None:
+    with serving(cors=True) as server:
+        told = json.loads(python(f"{ASK}await ask({server.address!r}, 'endless', True)"))
+        assert told["texts"][0] == "one, "
+        assert server.hung_up.wait(PATIENCE_S), "the server still had a listener"
+
+
+def test_a_server_that_refuses_the_page_is_explained(python: Callable[[str], str]) -> None:
+    with serving(cors=False) as server:
+        told = json.loads(python(f"{ASK}await ask({server.address!r}, 'm')"))
+    assert told["texts"] == []
+    assert "CORS" in told["error"]
+    assert server.address in told["error"]
+
+
+def test_a_server_that_is_not_there_is_explained(python: Callable[[str], str]) -> None:
+    with serving(cors=True) as server:
+        gone = server.address
+    told = json.loads(python(f"{ASK}await ask({gone!r}, 'm')"))
+    assert told["texts"] == []
+    assert gone in told["error"]
