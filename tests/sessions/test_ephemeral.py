@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from meerkat_mob.agent import AgentBuilder
-from meerkat_mob.core.events import TurnStarted
+from meerkat_mob.core.events import ToolExecutionStarted, TurnStarted
 from meerkat_mob.errors import LlmKeyMissing, RunCancelled, SessionNotFound
-from meerkat_mob.llm import LlmClient, LlmDone, LlmEvent, LlmRequest, ScriptedLlm, hang
+from meerkat_mob.llm import LlmClient, LlmDone, LlmEvent, LlmRequest, ScriptedLlm, call, hang
 from meerkat_mob.sessions import EphemeralSessionService
 from meerkat_mob.sessions.ephemeral import ARCHIVED_VIEWS
 from meerkat_mob.sessions.service import SessionQuery
@@ -17,6 +17,7 @@ from meerkat_mob.testing.builders import (
     a_request,
     a_service,
     a_session,
+    a_tool_that_waits,
     a_turn,
     a_turn_at,
     some_ids,
@@ -36,6 +37,19 @@ async def test_only_so_many_final_views_are_kept() -> None:
     with pytest.raises(SessionNotFound):
         await service.read(ids[0])
     assert (await service.read(ids[1])).state.session_id == ids[1]
+
+
+async def test_an_archived_session_is_let_go_of_when_its_run_has_ended() -> None:
+    gate = asyncio.Event()
+    service = a_service(ScriptedLlm([call("wait"), "done"]))
+    session_id = await a_session(service, tools=(a_tool_that_waits(gate),))
+    turn = await a_turn_at(ToolExecutionStarted, service, session_id)
+    archiving = asyncio.create_task(service.archive(session_id))
+    await asyncio.sleep(0)
+    assert len(service._draining) == 1
+    gate.set()
+    await asyncio.gather(turn, archiving)
+    assert not service._draining
 
 
 async def test_a_session_whose_agent_cannot_be_built_does_not_exist() -> None:

@@ -113,7 +113,6 @@ class EphemeralSessionService:
 
     def _keep_view(self, session: LiveSession) -> None:
         self._archived[session.id] = session.view()
-        self._archived.move_to_end(session.id)
         while len(self._archived) > ARCHIVED_VIEWS:
             self._archived.popitem(last=False)
 

@@ -93,6 +93,7 @@ async def discard_ends_a_session_without_a_trace(open_service: OpenService) -> N
         events = service.subscribe_session_events(session_id)
         turn = await a_turn_at(TurnStarted, service, session_id)
         await service.discard_live_session(session_id)
+        holds(turn.done(), "the run has ended")
         with refuses(RunCancelled):
             await turn
         same(
@@ -111,7 +112,9 @@ async def closing_ends_every_run_and_every_stream(open_service: OpenService) -> 
         archiving = asyncio.create_task(service.archive(ids[0]))
         await asyncio.sleep(0)
         await service.aclose()
+        same(await service.list(SessionQuery()), [], "live sessions")
         for turn in turns:
+            holds(turn.done(), "the run has ended")
             with refuses(RunCancelled):
                 await turn
         await archiving
