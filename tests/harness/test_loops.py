@@ -61,8 +61,13 @@ def test_an_async_property_that_does_not_hold_fails(run: Callable[[loops.Story],
 
 @pytest.mark.parametrize("run", loops.LOOPS.values(), ids=loops.LOOPS)
 def test_a_test_that_leaves_a_task_running_fails(run: Callable[[loops.Story], None]) -> None:
+    kept: list[asyncio.Task[None]] = []
+
+    async def forgotten() -> None:
+        await asyncio.Event().wait()
+
     async def careless() -> None:
-        careless.stray = asyncio.create_task(asyncio.Event().wait(), name="stray")  # type: ignore[attr-defined]
+        kept.append(asyncio.create_task(forgotten(), name="stray"))
 
     with pytest.raises(pytest.fail.Exception, match="stray at"):
         run(careless())
