@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Response, ViewportSize, expect
 
 from scripts.places import DIST
 from scripts.serve import served
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.loopback
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PYODIDE = {"pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"}
+MOST_BYTES = 0.6 * 2**20
 SOON_MS = 60_000
 """How long a page may take to start on a busy machine before its test fails."""
 
@@ -112,6 +114,21 @@ def test_the_start_is_shown_and_its_moments_are_marked(page: Page, address: str)
     names = page.evaluate("performance.getEntriesByType('mark').map(({ name }) => name)")
     assert names == ["pyodide-ready", "mob-ready"]
     expect(page.locator("#runtime")).to_contain_text("Python 3.14")
+
+
+def test_what_a_visitor_waits_for_besides_pyodide_is_small(page: Page, address: str) -> None:
+    sizes: dict[str, int] = {}
+
+    def loaded(response: Response) -> None:
+        name = response.url.rpartition("/")[2]
+        if name not in PYODIDE:
+            sizes[name] = int(response.headers["content-length"])
+
+    page.on("response", loaded)
+    opened(page, address)
+    assert {"index.html", "worker.js", "incident-room.zip"} <= set(sizes)
+    assert not any(name.startswith("httpx2") for name in sizes)
+    assert sum(sizes.values()) <= MOST_BYTES, sizes
 
 
 def test_the_page_is_drawn_while_the_team_works(tab: Page) -> None:
@@ -231,8 +248,7 @@ def test_running_again_begins_a_new_story(tab: Page) -> None:
     with_pair(tab)
     run(tab)
     entries = tab.locator("#feed .entry").count()
-    tab.click("#run")
-    expect(tab.locator("#outcome")).to_contain_text("answers")
+    run(tab)
     expect(tab.locator("#feed .entry")).to_have_count(entries)
 
 

@@ -2,7 +2,7 @@
 // is decided is decided in the worker.
 import { openBridge } from "./bridge.js";
 import { byId, h, icon, plural, prose } from "./dom.js";
-import { Feed, drawBoard } from "./feed.js";
+import { Feed, PLAIN_RULE, drawBoard } from "./feed.js";
 import { Stage } from "./stage.js";
 import { DOING, Story } from "./story.js";
 
@@ -49,7 +49,7 @@ const stage = new Stage(byId("stage"), { chosen: choose });
 const feed = new Feed(byId("feed"), { jump: byId("jump") });
 
 /** What is shown: the team as loaded, the mob that is open (null until one is), and its story. */
-const now = { team: null, mob: null, story: null, phase: "starting", round: 0, voice: null, task: "" };
+const now = { team: null, mob: null, story: null, phase: "starting", round: 0, spent: 0, task: "" };
 
 function first() {
   booted(95, "Loading the team…");
@@ -58,6 +58,7 @@ function first() {
 
 async function example() {
   const option = byId("example").selectedOptions[0];
+  if (option.file) return load(option.file.name, async () => option.file);
   byId("task").value = option.dataset.task;
   await load(option.value.split("/").pop(), async () => {
     const answer = await fetch(option.value);
@@ -100,6 +101,7 @@ async function base64(blob) {
 async function open(voice) {
   now.mob = null;
   now.mob = { ...(await call("team/open", { voice })), voice, fresh: true };
+  now.spent = 0;
   show(new Story(now.team));
 }
 
@@ -186,17 +188,19 @@ function status() {
   for (const { id, doing } of now.story.seats.values()) if (doing !== "idle") busy.set(doing, [...(busy.get(doing) ?? []), id]);
   const words = [...busy].map(([doing, ids]) => `${ALL.format(ids)} ${ids.length > 1 ? "are" : "is"} ${DOING[doing]}`);
   byId("outcome-title").textContent = words.join("; ") || "Waiting for the team";
-  figures(performance.now() - now.began);
+  figures();
 }
 
-function figures(ms, story = now.story) {
-  const { total } = story;
+function figures() {
+  const { total } = now.story;
+  if (now.phase === "running") now.spent = performance.now() - now.began;
+  const tokens = total.tokens && total.tokens.toLocaleString("en") + (total.partly && now.phase !== "running" ? "+" : "");
   const rows = [
-    ["seconds", (ms / 1000).toFixed(1)],
+    ["seconds", (now.spent / 1000).toFixed(1)],
     ["turns", total.turns.toLocaleString("en")],
     ["messages", total.messages.toLocaleString("en")],
     ["tool calls", total.tools.toLocaleString("en")],
-    [now.mob?.voice.kind === "scripted" ? "tokens, estimated" : "tokens", total.tokens?.toLocaleString("en") ?? (total.turns ? "unknown" : "0")],
+    [now.mob?.voice.kind === "scripted" ? "tokens, estimated" : "tokens", tokens ?? (total.turns ? "unknown" : "0")],
   ];
   byId("figures").replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
@@ -211,6 +215,7 @@ function enter(phase) {
   byId("run").hidden = running;
   byId("stop").hidden = !running;
   byId("run").disabled = !able;
+  for (const id of ["example", "pick"]) byId(id).disabled = ["starting", "loading"].includes(phase);
   byId("run").lastElementChild.textContent = now.mob && !now.mob.fresh ? "Run again" : "Run";
   const live = Boolean(now.mob) && able;
   for (const id of ["to", "text", "send"]) byId(id).disabled = !live;
@@ -224,7 +229,7 @@ function outcome(kind, title, body = []) {
   byId("outcome").className = `panel outcome ${kind}`;
   byId("outcome-badge").textContent = badges[kind];
   byId("outcome-title").textContent = title;
-  byId("answer").replaceChildren(...body);
+  byId("answer").replaceChildren(...body.filter(Boolean));
 }
 
 function voice() {
@@ -238,6 +243,7 @@ async function run(event) {
   const task = byId("task").value.trim();
   if (!task || now.phase === "running" || byId("run").disabled) return byId("task").focus();
   now.task = task;
+  byId("findings").querySelector(".error")?.remove();
   const chosen = voice();
   await asking(now.team.lead, task, async () => {
     if (!now.mob?.fresh || JSON.stringify(now.mob.voice) !== JSON.stringify(chosen)) await open(chosen);
@@ -259,14 +265,16 @@ async function asking(member, text, prepare) {
   const round = joins ? now.round : ++now.round;
   const isNow = () => round === now.round && !joins;
   if (!joins) {
-    now.began = performance.now();
+    now.began = performance.now() - now.spent;
     enter("running");
     outcome("running", "Getting ready…");
-    figures(0);
+    figures();
   }
   try {
     const ask = await prepare();
+    if (!joins && !isNow()) return; // it was stopped before it began
     now.mob.fresh = false;
+    if (!joins) now.began = performance.now() - now.spent;
     dirty.entries.add(now.story.ask(member, text));
     soon();
     const played = await ask();
@@ -277,12 +285,13 @@ async function asking(member, text, prepare) {
   }
 }
 
-function ended({ status: how, member, text, duration_ms: ms }) {
+function ended({ status: how, ...result }) {
   if (how === "stopped") return stopped();
+  const { member, text } = (now.result = result);
+  figures();
   enter("answered");
-  outcome("answered", `${member} answers`, prose(now.story.plain(text)));
-  figures(ms);
-  now.result = { member, text, duration_ms: ms };
+  const byRule = PLAIN_RULE.test(text) && h("p", { class: "soft" }, "Said by the plain offline rule, which needs no model and understands nothing.");
+  outcome("answered", `${member} answers`, [...prose(now.story.plain(text).replace(PLAIN_RULE, "")), ...(byRule ? [byRule] : [])]);
   byId("to-answer").hidden = now.seen;
 }
 
@@ -296,9 +305,9 @@ async function stop() {
 function stopped() {
   if (now.phase !== "running") return;
   now.round += 1;
+  figures();
   enter("stopped");
   outcome("stopped", "You stopped the team", [h("p", {}, "Nothing is lost: write to a member and the team goes on, or run it again from the start.")]);
-  figures(performance.now() - now.began);
 }
 
 const TITLES = {
@@ -313,9 +322,14 @@ const TITLES = {
 };
 
 function failed(error) {
+  const { detail, url, hint } = error.data ?? {};
+  figures();
   enter("failed");
-  outcome("failed", TITLES[error.code] ?? "That did not work", [h("p", {}, sentence(error.message)), h("p", { class: "code" }, error.code ?? error.name)]);
-  figures(performance.now() - now.began);
+  outcome("failed", TITLES[error.code] ?? "That did not work", [
+    h("p", {}, sentence(detail ?? error.message)),
+    hint && detail && h("p", {}, sentence(hint)),
+    h("p", { class: "code" }, [error.code ?? error.name, url].filter(Boolean).join(" · ")),
+  ]);
 }
 
 function noted(error) {
@@ -323,7 +337,7 @@ function noted(error) {
   soon();
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?)]$/.test(text) ? "" : ".");
+const sentence = (text) => (/^\w+:\/\//.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)) + (/[.!?]$/.test(text) ? "" : ".");
 
 // -- taking it along --------------------------------------------------------------------------------
 
@@ -389,7 +403,7 @@ new IntersectionObserver(([{ isIntersecting }]) => {
   now.seen = isIntersecting;
   if (isIntersecting) byId("to-answer").hidden = true;
 }).observe(byId("outcome"));
-setInterval(() => now.phase === "running" && figures(performance.now() - now.began), 500);
+setInterval(() => now.phase === "running" && figures(), 500);
 byId("task").value = byId("example").selectedOptions[0].dataset.task;
 drawBoard(byId("board"), new Story({ members: [] }));
 voices();
@@ -398,7 +412,10 @@ enter("starting");
 /** A team of the visitor's own, as one more choice. */
 async function mine(file) {
   const before = byId("task").value;
-  if (!(await load(file.name, async () => file)) || byId("task").value !== before) return;
+  if (!(await load(file.name, async () => file))) return;
+  const option = h("option", { selected: true }, now.team.mob_id);
+  byId("example").append(Object.assign(option, { file }));
+  if (byId("task").value !== before) return;
   byId("task").value = "";
   byId("task").focus();
 }

@@ -1,7 +1,7 @@
 // The conversation, entry by entry, and the board. Both show what a story holds.
 import { avatar, h, icon, prose } from "./dom.js";
 
-const PLAIN_RULE = /^\[scripted\]\s*/;
+export const PLAIN_RULE = /^\[scripted\]\s*/;
 
 const clock = (ms) => (ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60_000)}:${String(Math.floor((ms % 60_000) / 1000)).padStart(2, "0")}`);
 

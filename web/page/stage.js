@@ -4,13 +4,11 @@ import { DOING } from "./story.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const FLIGHT_MS = 900;
-const MOST_AROUND_LEAD = 9;
 
 /** Where members stand, as fractions of the box: the lead in the middle, the others around it. */
 function places(team) {
   const ids = team.members.map(({ member }) => member);
-  const hasMiddle = ids.length > 2 && ids.length <= MOST_AROUND_LEAD + 1;
-  const around = hasMiddle ? ids.filter((id) => id !== team.lead) : ids;
+  const around = ids.length > 2 ? ids.filter((id) => id !== team.lead) : ids;
   const first = ids.length === 2 ? Math.PI : -Math.PI / 2 + Math.PI / around.length;
   const spots = around.map((_, i) => first + (i * 2 * Math.PI) / around.length).map((a) => [Math.cos(a), Math.sin(a)]);
   const most = [0, 1].map((axis) => Math.max(...spots.map((spot) => Math.abs(spot[axis])), 0.01));

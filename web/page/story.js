@@ -179,14 +179,15 @@ export class Story {
   get total() {
     const seats = [...this.seats.values()];
     const sum = (pick) => seats.reduce((n, seat) => n + pick(seat), 0);
-    const told = seats.every((seat) => !seat.turns || seat.usage);
+    const partly = seats.some((seat) => seat.turns && !seat.usage);
     const tokens = sum(({ usage }) => (usage ? usage.input_tokens + usage.output_tokens : 0));
     return {
       members: seats.length,
       turns: sum((seat) => seat.turns),
       messages: this.messages,
       tools: sum((seat) => seat.tools),
-      tokens: told && tokens ? tokens : null,
+      tokens: tokens || null,
+      partly,
     };
   }
 }
