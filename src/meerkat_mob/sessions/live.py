@@ -18,6 +18,7 @@ from meerkat_mob.core.content import Content, has_video, is_blank, join
 from meerkat_mob.core.deferred_turn import (
     DeferredTurnState,
     TakenTurn,
+    allows_build_overrides,
     arm,
     put_back,
     stage_initial_prompt,
@@ -27,7 +28,7 @@ from meerkat_mob.core.events import AgentEvent, RunResult, RunStarted
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest, with_instructions
 from meerkat_mob.core.transcript import Transcript
-from meerkat_mob.errors import InvalidParams, NoPendingBoundary, RunCancelled, SessionUnsupported
+from meerkat_mob.errors import InvalidParams, RunCancelled, SessionUnsupported
 from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.feed import EventFeed
 from meerkat_mob.sessions.service import (
@@ -40,13 +41,6 @@ from meerkat_mob.sessions.service import (
 
 TAKES_VIDEO: Final = frozenset({"gemini", "scripted"})
 """Providers that a video can be sent to. The others would lose it, so they are not asked."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a turn will do: run with a prompt, or continue when it has none."""
-
-    prompt: Content | None
-    request: StartTurnRequest
 
 
 class LiveSession:
@@ -91,17 +85,20 @@ class LiveSession:
         """One run, from admission to commit. Its errors are those of ``SessionService``."""
         self._refuse_video(request.prompt, *(message.content for message in request.preface))
         self.admission.send(Signal.REQUEST_START_TURN)
+        if request.system_prompt is not None and not allows_build_overrides(self.deferred):
+            self.admission.send(Signal.ABORT)
+            raise SessionUnsupported(
+                what="a system prompt is taken by the first turn of a deferred session only: "
+                "create a new session for another one",
+                session_id=self.id,
+            )
+        self.admission.send(Signal.BEGIN_RUN)
         self.deferred, taken = take_turn(self.deferred)
         self._began = False
-        try:
-            plan = self._plan(request, taken)
-        except BaseException:
-            self.deferred = put_back(self.deferred, taken)
-            self.admission.send(Signal.ABORT)
-            raise
-        self.admission.send(Signal.BEGIN_RUN)
         self._ended.clear()
-        self._run = asyncio.create_task(self._perform(plan), name=f"run of session {self.id}")
+        self._run = asyncio.create_task(
+            self._perform(request, taken), name=f"run of session {self.id}"
+        )
         cancels = _cancels_of_this_task()
         try:
             return await self._run
@@ -122,33 +119,20 @@ class LiveSession:
                 hint="send images or text, or choose a model that takes videos",
             )
 
-    def _plan(self, request: StartTurnRequest, taken: TakenTurn) -> Plan:
-        """Decides what to run (spec sessions 3.1, steps 4 to 6)."""
-        if request.system_prompt is not None and taken.phase != "pending":
-            raise SessionUnsupported(
-                what="a system prompt is taken by the first turn of a deferred session only: "
-                "create a new session for another one",
-                session_id=self.id,
-            )
+    async def _perform(self, request: StartTurnRequest, taken: TakenTurn) -> RunResult:
+        """Runs a prompt, or what the transcript waits for (spec sessions 3.1, steps 5 and 6)."""
+        if request.system_prompt is not None:
+            self._transcript.set_system_prompt(request.system_prompt)
         staged = "" if taken.prompt is UNSET else taken.prompt.prompt
         said = with_instructions(request.prompt, request.additional_instructions)
         prompt = join((staged, said))
         has_content = not is_blank(prompt) or bool(request.preface)
-        resume = request.execution_kind == "resume_pending" or (
+        if request.execution_kind == "resume_pending" or (
             request.execution_kind is UNSET and not has_content
-        )
-        if resume and not self._transcript.has_pending_boundary:
-            raise NoPendingBoundary
-        return Plan(prompt=None if resume else prompt, request=request)
-
-    async def _perform(self, plan: Plan) -> RunResult:
-        request = plan.request
-        if request.system_prompt is not None:
-            self._transcript.set_system_prompt(request.system_prompt)
-        if plan.prompt is None:
+        ):
             return await self._agent.run_pending()
         return await self._agent.run(
-            plan.prompt, preface=request.preface, render_metadata=request.render_metadata
+            prompt, preface=request.preface, render_metadata=request.render_metadata
         )
 
     def _emit(self, event: AgentEvent) -> None:

@@ -257,6 +257,24 @@ async def a_prompt_that_cannot_be_kept_leaves_nothing(open_service: OpenService)
             await service.start_turn(session_id, broken)
         same(await service.read(session_id), before, "the session")
         same(await said(service, session_id), [("system", "early")], "the transcript")
+        await service.start_turn(session_id, a_turn("hi"))
+        wanted = [("system", "early"), ("user", "kept\n\nhi"), ("model", "fine")]
+        same(await said(service, session_id), wanted, "the transcript")
+        before = await service.read(session_id)
+        with refuses(InvalidParams):
+            await service.start_turn(session_id, a_turn("\ud800"))
+        same(await service.read(session_id), before, "the session, later")
+
+
+async def a_turn_without_work_leaves_what_was_staged(open_service: OpenService) -> None:
+    """SES-13: also the window for a late system prompt."""
+    async with open_service(ScriptedLlm(["fine"])) as service:
+        created = await service.create_session(a_request("kept", defer=True, stage=True))
+        session_id = created.session_id
+        with refuses(NoPendingBoundary):
+            nothing = StartTurnRequest(execution_kind="resume_pending", system_prompt="late")
+            await service.start_turn(session_id, nothing)
+        same(await said(service, session_id), [], "the transcript")
         await service.start_turn(session_id, StartTurnRequest(prompt="hi", system_prompt="late"))
         wanted = [("system", "late"), ("user", "kept\n\nhi"), ("model", "fine")]
         same(await said(service, session_id), wanted, "the transcript")
