@@ -154,13 +154,14 @@ function choose(member) {
 
 // -- what happens -----------------------------------------------------------------------------------
 
-const dirty = { entries: new Set(), sent: [], asked: false };
+const dirty = { entries: new Set(), sent: [], board: false, asked: false };
 
 function heard(method, params) {
   if (method !== "mob/stream_event" || params.stream_id !== now.mob?.stream_id) return;
   const { changed, sent } = now.story.apply(params.event);
   changed.forEach((entry) => dirty.entries.add(entry));
   dirty.sent.push(...sent);
+  dirty.board ||= Boolean(params.event.kind);
   soon();
 }
 
@@ -170,13 +171,13 @@ function soon() {
   dirty.asked = true;
   requestAnimationFrame(() => {
     dirty.asked = false;
-    const { story } = now;
     if (dirty.entries.size) byId("empty").hidden = true;
     feed.draw(dirty.entries);
     dirty.entries.clear();
     dirty.sent.splice(0).forEach((message) => stage.send(message));
     stage.update();
-    drawBoard(byId("board"), story);
+    if (dirty.board) drawBoard(byId("board"), now.story);
+    dirty.board = false;
     if (now.phase === "running") status();
   });
 }
