@@ -164,7 +164,11 @@ async def test_content_is_taken_in_each_of_its_forms(content: object) -> None:
         )
         await there.call("mob/wait_idle", mob_id="team")
         status = await there.call("mob/member_status", mob_id="team", meerkat_id="lead")
-    assert (receipt["member_id"], receipt["handling_mode"]) == ("lead", "queue")
+    assert [receipt[k] for k in ("mob_id", "member_id", "handling_mode")] == [
+        "team",
+        "lead",
+        "queue",
+    ]
     assert status["output_preview"] == "gone"
 
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import UNSET
 
+from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.errors import DefinitionInvalid, MeerkatError
 from meerkat_mob.mob import (
-    DeliveryReceipt,
     MemberSnapshot,
     Mob,
     MobEvent,
@@ -103,6 +103,16 @@ class SpawnResults(msgspec.Struct, frozen=True, kw_only=True):
 
     mob_id: str
     results: tuple[SpawnResult, ...]
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A member has it; ``input_id`` is what its end will be known by."""
+
+    mob_id: str
+    member_id: str
+    session_id: str
+    input_id: str
+    handling_mode: HandlingMode
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
@@ -226,13 +236,20 @@ def _spec(wanted: params.Spawn) -> SpawnSpec:
     )
 
 
-async def member_send(host: Host, given: params.MemberSend) -> DeliveryReceipt:
+async def member_send(host: Host, given: params.MemberSend) -> Sent:
     """Gives a member something to work on; returns once it is accepted."""
-    return await host.realm.mob(given.mob_id).send(
+    receipt = await host.realm.mob(given.mob_id).send(
         given.member,
         params.content_of(given.content),
         handling_mode=given.handling_mode,
         idempotency_key=given.idempotency_key,
+    )
+    return Sent(
+        mob_id=given.mob_id,
+        member_id=receipt.member_id,
+        session_id=receipt.session_id,
+        input_id=receipt.input_id,
+        handling_mode=receipt.handling_mode,
     )
 
 
