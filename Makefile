@@ -114,5 +114,5 @@ clean:
 	@touch $@
 
 .cache/test-dist/built: $(SOURCES) | .venv/ready-test
-	@$(BIN)/python -m scripts.build_web --tests-too
+	@./build_wasm.sh --tests-too
 	@touch $@

@@ -15,7 +15,7 @@ import json
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,14 +36,16 @@ def main() -> None:
     pins = wheels.read_pins()
     pyodide = install_pyodide()
     ours = wheels.build_ours(CACHE / "wheel")
-    page = [ours, *wheels.fetch(pins, pins.page)]
+    at_start = [ours, *wheels.fetch(pins, pins.page)]
+    for_http = wheels.fetch(pins, pins.http)
+    page = [*at_start, *for_http]
     lay_runtime(DIST / "pyodide", pyodide, page, pins.python)
     lay_page(DIST)
     teams = [pack(folder, DIST / "teams") for folder in packs(EXAMPLES)]
     if tests_too:
         everything = [*page, *wheels.fetch(pins, pins.tests)]
         lay_runtime(TEST_DIST / "pyodide", pyodide, everything, pins.python)
-    report(ours, page, teams)
+    report(at_start, for_http, teams)
 
 
 def install_pyodide() -> Path:
@@ -94,14 +96,14 @@ def pack(folder: Path, into: Path) -> Path:
     return target
 
 
-def report(ours: Path, page: Iterable[Path], teams: Iterable[Path]) -> None:
+def report(at_start: Sequence[Path], for_http: Sequence[Path], teams: Sequence[Path]) -> None:
     """What the page downloads besides Pyodide itself."""
-    own_files = [file for file in DIST.glob("*") if file.is_file()]
-    rows = [*page, DIST / "pyodide" / "pyodide-lock.json", *own_files, *teams]
-    for file in rows:
+    own_files = sorted(file for file in DIST.glob("*") if file.is_file())
+    first = [*at_start, DIST / "pyodide" / "pyodide-lock.json", *own_files, *teams]
+    for file in (*first, *for_http):
         print(f"  {file.stat().st_size:>9,}  {file.name}")
-    total = sum(file.stat().st_size for file in rows)
-    print(f"our wheel {ours.stat().st_size:,} bytes; besides Pyodide at most {total:,} bytes")
+    sums = (sum(file.stat().st_size for file in files) for files in (first, for_http))
+    print("besides Pyodide: {:,} bytes, and {:,} more to ask a model server".format(*sums))
 
 
 if __name__ == "__main__":

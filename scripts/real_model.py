@@ -140,7 +140,7 @@ def run_a_team(base_url: str) -> int:
 
 
 async def force_a_tool_call(base_url: str) -> int:
-    """The server is made to call a tool; its arguments arrive whole and fit the schema."""
+    """The server is made to call a tool, perhaps more than once; the arguments arrive whole."""
     messages = [*added(1, 1), *added(4, 5), UserMessage(content="What is 2 + 3?")]
     request = LlmRequest(
         model=MODEL,

@@ -45,6 +45,7 @@ class Pins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     python: str
     platform: str
     page: dict[str, Pin]
+    http: dict[str, Pin]
     tests: dict[str, Pin]
 
 
