@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from meerkat_mob.errors import (
     CapabilityUnavailable,
+    InboxFull,
     InvalidParams,
     MemberExists,
     ProfileNotFound,
     SkillMissing,
     WiringRefused,
 )
-from meerkat_mob.llm import ScriptedLlm
+from meerkat_mob.llm import ScriptedLlm, hang
 from meerkat_mob.mob import addressee, open_realm
 from meerkat_mob.mob.definition import (
     BackendConfig,
@@ -26,6 +27,7 @@ from meerkat_mob.mob.definition import (
     ToolConfig,
 )
 from meerkat_mob.mob.events import CapabilityMissing, MemberSpawned, PeersWired
+from meerkat_mob.runtime.inbox import BOUND
 from meerkat_mob.sessions import SessionQuery
 from tests.mob.teams import a_profile, a_team, incoming
 
@@ -144,3 +146,15 @@ async def test_a_skill_that_is_nowhere_refuses_its_member_and_says_what_to_add()
         mob = await realm.create_mob(team)
         with pytest.raises(SkillMissing, match=r"\[skills\.nowhere\]"):
             await mob.spawn("lead", "lead")
+
+
+async def test_a_peer_with_a_full_inbox_is_wired_all_the_same_and_not_told() -> None:
+    async with open_realm(llm=ScriptedLlm([hang()])) as realm:
+        mob = await realm.create_mob(a_team("lead", "dev"))
+        lead = await mob.spawn("lead", "lead")
+        for _ in range(BOUND):
+            await lead.send("more")
+        with pytest.raises(InboxFull):
+            await lead.send("one too many")
+        await mob.spawn("dev", "dev")
+        assert [sorted(e.wired_to) for e in mob.members()] == [["lead"], ["dev"]]

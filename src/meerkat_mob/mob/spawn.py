@@ -8,7 +8,7 @@ commit; only then do its peers trust it. What fails before the commit is undone 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import msgspec
@@ -31,9 +31,11 @@ from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import (
     CapabilityUnavailable,
+    InboxFull,
     InvalidParams,
     MemberExists,
     ProfileNotFound,
+    RuntimeNotReady,
     WiringRefused,
 )
 from meerkat_mob.mob.context import MobContext
@@ -230,10 +232,11 @@ async def introduce_to_peers(context: MobContext, member_id: str) -> None:
     """Lets a new member and those it is wired to write to each other, and tells each of them."""
     entry = context.journal.roster.get(member_id)
     me = context.endpoints[member_id]
-    for peer in sorted(entry.wired_to) if entry else ():
-        other = context.endpoints[peer]
+    others = [context.endpoints[peer] for peer in sorted(entry.wired_to)] if entry else []
+    for other in others:
         me.trust(other.me)
         other.trust(me.me)
+    for other in others:
         await _tell(context, me, about=other)
         await _tell(context, other, about=me)
 
@@ -242,7 +245,8 @@ async def _tell(context: MobContext, reader: Endpoint, *, about: Endpoint) -> No
     """News of a peer, unless the reader's profile says it has enough of it.
 
     ``max_inline_peer_notifications``: 0 tells nothing, a positive number stops beyond that many
-    peers, absent and -1 always tell.
+    peers, absent and -1 always tell. A reader whose inbox takes no more is not told: the member
+    exists and can be written to, and ``peers`` is the truth about that, not the news.
     """
     limit = context.definition.profiles[reader.me.role].max_inline_peer_notifications
     if limit is None or limit < 0 or len(reader.peers) <= limit:
@@ -254,4 +258,5 @@ async def _tell(context: MobContext, reader: Endpoint, *, about: Endpoint) -> No
                 "description": about.me.description,
             },
         )
-        await about.send(reader.me.name, news)
+        with suppress(InboxFull, RuntimeNotReady):
+            await about.send(reader.me.name, news)
