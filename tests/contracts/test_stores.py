@@ -1,7 +1,8 @@
 """Every store keeps every rule, and agrees with the simplest model of a store."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,20 @@ from meerkat_mob.testing.builders import a_clock
 from meerkat_mob.testing.store_contract import RULES, OpenStore, StoreRule
 
 
-@asynccontextmanager
-async def in_memory() -> AsyncGenerator[Store, None]:
-    yield MemoryStore(clock=a_clock(step=1))
+@contextmanager
+def in_memory() -> Generator[OpenStore, None, None]:
+    store = MemoryStore(clock=a_clock(step=1))
+
+    @asynccontextmanager
+    async def open_store() -> AsyncGenerator[Store, None]:
+        yield store
+        await store.aclose()
+
+    yield open_store
 
 
-HOMES: dict[str, OpenStore] = {"memory": in_memory}
+Place: TypeAlias = Callable[[], AbstractContextManager[OpenStore]]
+HOMES: dict[str, Place] = {"memory": in_memory}
 every_home = pytest.mark.parametrize("home", HOMES.values(), ids=HOMES)
 
 
@@ -28,12 +37,13 @@ def name_of(rule: Callable[..., object]) -> str:
 
 @every_home
 @pytest.mark.parametrize("rule", RULES, ids=name_of)
-async def test_the_store_keeps_the_rule(rule: StoreRule, home: OpenStore) -> None:
-    await rule(home)
+async def test_the_store_keeps_the_rule(rule: StoreRule, home: Place) -> None:
+    with home() as open_store:
+        await rule(open_store)
 
 
 def test_no_rule_is_lost() -> None:
-    assert len(RULES) == 15
+    assert len(RULES) == 31
 
 
 appends = st.tuples(
@@ -48,40 +58,41 @@ appends = st.tuples(
 @every_home
 @given(commits=st.lists(st.lists(appends, max_size=3), max_size=12))
 async def test_any_sequence_of_commits_leaves_what_a_dictionary_of_lists_would_hold(
-    commits: list[list[tuple[str, int, list[bytes], list[str]]]], home: OpenStore
+    commits: list[list[tuple[str, int, list[bytes], list[str]]]], home: Place
 ) -> None:
     model: dict[str, list[bytes]] = {}
     keys: dict[str, tuple[str, int]] = {}
-    async with home() as store:
-        for parts in commits:
-            heads, claimed, legal = {s: len(model.get(s, ())) for s in "abc"}, dict(keys), True
-            wanted: list[Append] = []
-            for stream, ahead, bodies, claims in parts:
-                unique = tuple(claims) if bodies else ()
-                wanted.append(
-                    Append(
-                        stream=stream,
-                        expected=heads[stream] + ahead,
-                        records=tuple(NewRecord(kind="k", body=b) for b in bodies),
-                        unique=unique,
+    with home() as open_store:
+        async with open_store() as store:
+            for parts in commits:
+                heads, claimed, legal = {s: len(model.get(s, ())) for s in "abc"}, dict(keys), True
+                wanted: list[Append] = []
+                for stream, ahead, bodies, claims in parts:
+                    unique = tuple(claims) if bodies else ()
+                    wanted.append(
+                        Append(
+                            stream=stream,
+                            expected=heads[stream] + ahead,
+                            records=tuple(NewRecord(kind="k", body=b) for b in bodies),
+                            unique=unique,
+                        )
                     )
-                )
-                legal = legal and ahead == 0
-                for key in unique:
-                    legal = legal and key not in claimed
-                    claimed[key] = (stream, heads[stream] + 1)
-                heads[stream] += len(bodies)
-            if legal:
-                kept = await store.commit(wanted)
-                assert [r.body for r in kept] == [b for _, _, bs, _ in parts for b in bs]
-                keys = claimed
-                for stream, _, bodies, _ in parts:
-                    model.setdefault(stream, []).extend(bodies)
-            else:
-                with pytest.raises((StaleRevision, DuplicateKey)):
-                    await store.commit(wanted)
-            for stream in "abc":
-                found = await store.read(stream)
-                assert [r.body for r in found] == model.get(stream, [])
-                assert [r.seq for r in found] == list(range(1, len(found) + 1))
-                assert await store.revision(stream) == len(found)
+                    legal = legal and ahead == 0
+                    for key in unique:
+                        legal = legal and key not in claimed
+                        claimed[key] = (stream, heads[stream] + 1)
+                    heads[stream] += len(bodies)
+                if legal:
+                    kept = await store.commit(wanted)
+                    assert [r.body for r in kept] == [b for _, _, bs, _ in parts for b in bs]
+                    keys = claimed
+                    for stream, _, bodies, _ in parts:
+                        model.setdefault(stream, []).extend(bodies)
+                else:
+                    with pytest.raises((StaleRevision, DuplicateKey)):
+                        await store.commit(wanted)
+                for stream in "abc":
+                    found = await store.read(stream)
+                    assert [r.body for r in found] == model.get(stream, [])
+                    assert [r.seq for r in found] == list(range(1, len(found) + 1))
+                    assert await store.revision(stream) == len(found)
