@@ -1,7 +1,9 @@
 """Every store keeps every rule, and agrees with the simplest model of a store."""
 
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from meerkat_mob.errors import DuplicateKey, StaleRevision
 from meerkat_mob.store import Append, MemoryStore, NewRecord, Store
+from meerkat_mob.store.file import InlineLane, open_file_store
 from meerkat_mob.testing.builders import a_clock
 from meerkat_mob.testing.store_contract import RULES, OpenStore, StoreRule
 
@@ -26,8 +29,29 @@ def in_memory() -> Generator[OpenStore, None, None]:
     yield open_store
 
 
+@contextmanager
+def in_a_file() -> Generator[OpenStore, None, None]:
+    """Inline, so that it also runs on the virtual clock and in a page."""
+    with tempfile.TemporaryDirectory() as folder:
+        clock = a_clock(step=1)
+
+        @asynccontextmanager
+        async def open_store() -> AsyncGenerator[Store, None]:
+            store = await open_file_store(
+                Path(folder, "realm"),
+                clock=clock,
+                holder="the contract",
+                lane=lambda _: InlineLane(),
+                lock=None,
+            )
+            yield store
+            await store.aclose()
+
+        yield open_store
+
+
 Place: TypeAlias = Callable[[], AbstractContextManager[OpenStore]]
-HOMES: dict[str, Place] = {"memory": in_memory}
+HOMES: dict[str, Place] = {"memory": in_memory, "file": in_a_file}
 every_home = pytest.mark.parametrize("home", HOMES.values(), ids=HOMES)
 
 
