@@ -24,6 +24,7 @@ _RECORDS: Final = (
     "ORDER BY seq LIMIT ?"
 )
 _CHAIN: Final = "SELECT chain FROM records WHERE stream = ? AND seq = ?"
+ALL_HEADS: Final = f"SELECT {HEAD} FROM heads"  # noqa: S608
 _HEAD: Final = f"SELECT {HEAD} FROM heads WHERE stream = ?"  # noqa: S608
 _HEADS: Final = f"SELECT {HEAD} FROM heads WHERE stream >= ? ORDER BY stream LIMIT ?"  # noqa: S608
 _HEADS_AFTER: Final = (
@@ -76,7 +77,7 @@ def read(db: sqlite3.Connection, stream: str, after: int, limit: int) -> tuple[R
     last = after + len(records)
     if len(records) < limit and last < revision:
         raise StoreCorrupt(stream=stream, seq=last + 1, why="it is missing")
-    if head is not None and records and last == revision and previous != head.chain:
+    if head is not None and 0 < len(records) < limit and previous != head.chain:
         raise StoreCorrupt(stream=stream, seq=last, why="its stream's head knows another")
     return tuple(records)
 

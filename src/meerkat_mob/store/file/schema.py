@@ -6,6 +6,7 @@ realm in the corpus of the tests.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,9 @@ def open_writer(folder: Path) -> sqlite3.Connection:
         raise RealmUnreadable(path=str(folder), why=str(error)) from error
     try:
         _insist_on_ours(db, folder)
+        db.execute(
+            f"PRAGMA page_size = {PAGE_SIZE}"
+        )  # of a new file; one that is there has its own
         if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise RealmUnreadable(path=str(folder), why="its file system has no shared memory")
         # No page reaches the log before its commit, so nothing lies behind the last one.
@@ -64,7 +68,7 @@ def open_writer(folder: Path) -> sqlite3.Connection:
         db.text_factory = bytes
     except sqlite3.Error as error:
         db.close()
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     except BaseException:
         db.close()
         raise
@@ -81,14 +85,16 @@ def open_reader(folder: Path) -> sqlite3.Connection:
         raise RealmUnreadable(path=str(folder), why=f"there is no {DATABASE} in it")
     db: sqlite3.Connection | None = None
     try:
-        db = _connect(path, "ro")
+        # In a folder that nobody may write there is no place for what SQLite's connections share.
+        alone = not os.access(folder, os.W_OK) and not Path(f"{path}-wal").exists()
+        db = _connect(path, "ro&immutable=1" if alone else "ro")
         db.execute("PRAGMA query_only = ON")
         db.execute("PRAGMA writable_schema = ON")  # or a file that was cut could not be read at all
         _insist_on_ours(db, folder, made=True)
     except sqlite3.Error as error:
         if db is not None:
             db.close()
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     except BaseException:
         if db is not None:
             db.close()
@@ -136,13 +142,17 @@ def _step_up(db: sqlite3.Connection) -> None:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file's own order is broken, and not that the disk refuses."""
+    """Whether SQLite says that the file's own order is broken, and not that the disk refuses.
+
+    Our statements do not change: one that is wrong all at once misses a table that is gone.
+    """
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
-def _unreadable(folder: Path, error: sqlite3.Error) -> RealmUnreadable | RealmDamaged:
+def unreadable(folder: Path, error: sqlite3.Error) -> RealmUnreadable | RealmDamaged:
+    """What it means that a realm cannot be opened because of ``error``."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_CORRUPT:
+    if is_damage(error) and code != sqlite3.SQLITE_NOTADB:
         return RealmDamaged(path=str(folder), found=str(error))
     return RealmUnreadable(path=str(folder), why=str(error))

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import RealmDamaged, RealmUnreadable
@@ -20,13 +20,22 @@ from meerkat_mob.store.file import wal
 from meerkat_mob.store.file.lanes import Lane, ask, to_the_end
 from meerkat_mob.store.file.lease import Lease, OsLock, hold
 from meerkat_mob.store.file.reader import FileReader
-from meerkat_mob.store.file.schema import LOCK, open_reader, open_writer
+from meerkat_mob.store.file.schema import LOCK, open_reader, open_writer, unreadable
 from meerkat_mob.store.file.writer import Writer
 from meerkat_mob.store.protocol import Append, Blob, Install, Record
 
 MakeLane: TypeAlias = Callable[[str], Lane]
 """Makes a lane, given the name of what it is for."""
-Opened: TypeAlias = tuple[sqlite3.Connection, sqlite3.Connection, Lease, Callable[[], None]]
+
+
+class Opened(NamedTuple):
+    """What an open realm consists of. ``latest`` is the time of its last record."""
+
+    writer: sqlite3.Connection
+    reader: sqlite3.Connection
+    lease: Lease
+    release: Callable[[], None]
+    latest: int
 
 
 class FileStore(FileReader):
@@ -35,9 +44,11 @@ class FileStore(FileReader):
     def __init__(
         self, opened: Opened, *, path: str, writing: Lane, reading: Lane, clock: Clock
     ) -> None:
-        writer, reader, lease, self._release = opened
-        super().__init__(reader, reading, path=path)
-        self._writer = Writer(writer, writing, lease, clock=clock, path=path)
+        super().__init__(opened.reader, reading, path=path)
+        self._release = opened.release
+        self._writer = Writer(
+            opened.writer, writing, opened.lease, clock=clock, path=path, latest=opened.latest
+        )
         self._ending: asyncio.Task[None] | None = None
 
     async def commit(
@@ -116,11 +127,14 @@ def _open(folder: Path, *, clock: Clock, holder: str, lock: OsLock | None, give_
         opened.append(open_reader(folder))
         lease = Lease(opened[0], folder, holder=holder)
         lease.take(clock(), by_expiry=lock is None)
-        return opened[0], opened[1], lease, release
-    except BaseException:
+        (latest,) = opened[0].execute("SELECT coalesce(max(at), 0) FROM heads").fetchone()
+        return Opened(opened[0], opened[1], lease, release, latest)
+    except BaseException as error:
         for db in opened:
             db.close()
         release()
+        if isinstance(error, sqlite3.Error):
+            raise unreadable(folder, error) from error
         raise
 
 
@@ -138,7 +152,6 @@ def _make(folder: Path) -> None:
 
 
 def _close(opened: Opened) -> None:
-    writer, reader, _, release = opened
-    reader.close()
-    writer.close()
-    release()
+    opened.reader.close()
+    opened.writer.close()
+    opened.release()

@@ -29,6 +29,8 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     frames: int
+    last: int = 0
+    """The last valid one."""
     bad: tuple[int, ...] = ()
 
     @property
@@ -69,7 +71,7 @@ def scan_bytes(data: bytes) -> Log:
     bad = [n for n, valid in enumerate(good[:last], start=1) if not valid]
     if not whole and last:
         bad.insert(0, 0)
-    return Log(frames=len(frames), bad=tuple(bad))
+    return Log(frames=len(frames), last=last, bad=tuple(bad))
 
 
 def _valid(
@@ -99,3 +101,21 @@ def sums(order: str, data: bytes, seed: Sums) -> Sums:
         one = (one + first + two) & 0xFFFFFFFF
         two = (two + second + one) & 0xFFFFFFFF
     return one, two
+
+
+def resealed(data: bytes) -> bytes:
+    """A damaged log with sums that hold, up to its last valid frame.
+
+    SQLite then shows all of it, and what is wrong in it is found by the chains of the records.
+    """
+    found = scan_bytes(data)
+    size = FRAME + PAGE_SIZE
+    frames = [data[at : at + size] for at in range(HEADER, len(data) - size + 1, size)]
+    salts = frames[found.last - 1][8:16] if 0 in found.bad else data[16:24]
+    start = struct.pack(">4I", LITTLE, 3_007_000, PAGE_SIZE, 0) + salts
+    seed = sums("<", start, (0, 0))
+    parts = [start, struct.pack(">2I", *seed)]
+    for frame in frames[: found.last]:
+        seed = sums("<", frame[:8] + frame[FRAME:], seed)
+        parts += (frame[:8], salts, struct.pack(">2I", *seed), frame[FRAME:])
+    return b"".join(parts)

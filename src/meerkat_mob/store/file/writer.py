@@ -50,12 +50,17 @@ class Writer:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, lane: Lane, lease: Lease, *, clock: Clock, path: str
+        self,
+        db: sqlite3.Connection,
+        lane: Lane,
+        lease: Lease,
+        *,
+        clock: Clock,
+        path: str,
+        latest: int,
     ) -> None:
         self._db, self._lane, self._lease, self._clock = db, lane, lease, clock
-        self._path = path
-        (latest,) = db.execute("SELECT coalesce(max(at), 0) FROM heads").fetchone()
-        self._last_at: int = latest
+        self._path, self._last_at = path, latest
         self._queue: deque[Waiting] = deque()
         self._open: set[asyncio.Future[Kept]] = set()
         self._writing = self._closed = self._leftovers = False
