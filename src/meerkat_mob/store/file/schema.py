@@ -6,7 +6,6 @@ realm in the corpus of the tests.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -83,21 +82,28 @@ def open_reader(folder: Path) -> sqlite3.Connection:
     path = folder / DATABASE
     if not path.is_file():
         raise RealmUnreadable(path=str(folder), why=f"there is no {DATABASE} in it")
-    db: sqlite3.Connection | None = None
     try:
-        # In a folder that nobody may write there is no place for what SQLite's connections share.
-        alone = not os.access(folder, os.W_OK) and not Path(f"{path}-wal").exists()
-        db = _connect(path, "ro&immutable=1" if alone else "ro")
+        return _for_reading(folder, "ro")
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise unreadable(folder, error) from error
+        if Path(f"{path}-wal").exists():
+            raise unreadable(folder, error) from error
+    try:  # where nobody may write there is no place for what SQLite's connections share
+        return _for_reading(folder, "ro&immutable=1")
+    except sqlite3.Error as error:
+        raise unreadable(folder, error) from error
+
+
+def _for_reading(folder: Path, mode: str) -> sqlite3.Connection:
+    db = _connect(folder / DATABASE, mode)
+    try:
         db.execute("PRAGMA query_only = ON")
         db.execute("PRAGMA writable_schema = ON")  # or a file that was cut could not be read at all
         _insist_on_ours(db, folder, made=True)
-    except sqlite3.Error as error:
-        if db is not None:
-            db.close()
-        raise unreadable(folder, error) from error
     except BaseException:
-        if db is not None:
-            db.close()
+        db.close()
         raise
     db.text_factory = bytes
     return db
