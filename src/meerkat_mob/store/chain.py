@@ -26,15 +26,20 @@ def chain_of(
     keys: tuple[str, ...],
     body: bytes,
 ) -> bytes:
-    """SHA-256 over the previous chain, each fact as its length and its UTF-8 bytes, and the body.
+    """SHA-256 over the previous chain, a line of what the record says of itself, and its body.
 
-    The lengths make it unambiguous where one fact ends; the body needs none, it comes last.
+    Numbers end with a space and texts come behind the number of their bytes, so each line can be
+    read in one way only; the body comes last and needs no length.
     """
-    told = [str(len(keys)).encode()]
-    for fact in (stream, str(seq), kind, str(v), str(at), *keys):
-        text = fact.encode()
-        told += (str(len(text)).encode(), text)
-    return sha256(previous + b" ".join(told) + b"\0" + body).digest()
+    line = f"{seq} {v} {at} {told(stream)} {told(kind)} {len(keys)}"
+    if keys:
+        line = " ".join((line, *map(told, keys)))
+    return sha256(previous + line.encode() + b"\0" + body).digest()
+
+
+def told(text: str) -> str:
+    """A text behind the number of its bytes."""
+    return f"{len(text) if text.isascii() else len(text.encode())} {text}"
 
 
 def chained(
@@ -79,6 +84,5 @@ def follows(previous: bytes, record: Record) -> bool:
 
 def seal_of(chain: bytes, *, stream: str, revision: int, at: int, summary: bytes) -> bytes:
     """SHA-256 that ties a head's summary to the last record of its stream."""
-    name = stream.encode()
-    told = f"{len(name)} ".encode() + name + f" {revision} {at} ".encode()
-    return sha256(chain + told + summary).digest()
+    line = f"{told(stream)} {revision} {at}"
+    return sha256(chain + line.encode() + b"\0" + summary).digest()

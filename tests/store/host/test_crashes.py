@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple
@@ -69,7 +69,8 @@ class Nursery:
             limit = None if kill_after < 0 or not first else first + kill_after - time.monotonic()
             line = self._line(limit)
             if line is None:
-                os.kill(child, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it had just come to its end
+                    os.kill(child, signal.SIGKILL)
                 killed, kill_after = time.monotonic(), -1
                 continue
             match line.split():

@@ -9,11 +9,11 @@ import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
-from typing import Final
+from typing import Final, Never
 
 from meerkat_mob.errors import StoreCorrupt, StoreFailed
 from meerkat_mob.store.chain import GENESIS, follows
-from meerkat_mob.store.file.rows import HEAD, RECORD, Row, head_of, record_of
+from meerkat_mob.store.file.rows import HEAD, RECORD, Row, head_of, rebuild, record_of
 from meerkat_mob.store.file.schema import is_damage
 from meerkat_mob.store.protocol import Blob, Head, Record
 
@@ -54,32 +54,45 @@ def read(db: sqlite3.Connection, stream: str, after: int, limit: int) -> tuple[R
     """Records behind ``after``, each tied to the one before. Raises ``StoreCorrupt``."""
     if limit <= 0:
         return ()
-    after = min(max(after, 0), LARGEST)
+    after, limit = min(max(after, 0), LARGEST), min(limit, LARGEST)
     head = _find(db, stream)
     revision = head.revision if head else 0
-    records: list[Record] = []
-    previous = GENESIS
-    for row in _rows(db, stream, after, min(limit, LARGEST)):
-        seq = after + len(records) + 1
-        if not records and after:
-            previous = _chain_at(db, stream, after)
+    if after >= revision and db.execute(_RECORDS, (stream, after, 1)).fetchone() is None:
+        return ()
+    previous = _chain_at(db, stream, after) if after else GENESIS
+    try:
+        rows = db.execute(_RECORDS, (stream, after, limit))
+        records = rebuild(stream, rows, after=after, previous=previous)
+    except (sqlite3.Error, ValueError):
+        records = None
+    if records is None or after + len(records) > revision:
+        _tell_where(db, stream, after, limit, previous=previous, revision=revision)
+    last = after + len(records)
+    if len(records) < limit:
+        if last < revision:
+            raise StoreCorrupt(stream=stream, seq=last + 1, why="it is missing")
+        if head is not None and records and records[-1].chain != head.chain:
+            raise StoreCorrupt(stream=stream, seq=last, why="its stream's head knows another")
+    return tuple(records)
+
+
+def _tell_where(
+    db: sqlite3.Connection, stream: str, after: int, limit: int, *, previous: bytes, revision: int
+) -> Never:
+    """Walks the rows once more, one by one, and raises what is wrong with the first bad one."""
+    seq = after
+    for seq, row in enumerate(_rows(db, stream, after, limit), start=after + 1):
         record = record_of(stream, row, seq=seq)
         if record.seq != seq:
             raise StoreCorrupt(stream=stream, seq=seq, why="it is missing")
         if seq > revision:
             raise StoreCorrupt(stream=stream, seq=seq, why="its stream's head does not know it")
         if not follows(previous, record):
-            if not records and after:
+            if seq == after + 1 and after:
                 read(db, stream, after - 1, 1)  # raises if the fault is the record before
             raise StoreCorrupt(stream=stream, seq=seq, why="its content was changed")
-        records.append(record)
         previous = record.chain
-    last = after + len(records)
-    if len(records) < limit and last < revision:
-        raise StoreCorrupt(stream=stream, seq=last + 1, why="it is missing")
-    if head is not None and 0 < len(records) < limit and previous != head.chain:
-        raise StoreCorrupt(stream=stream, seq=last, why="its stream's head knows another")
-    return tuple(records)
+    raise StoreCorrupt(stream=stream, seq=seq, why="it could not be read twice alike")
 
 
 def _rows(db: sqlite3.Connection, stream: str, after: int, limit: int) -> Iterator[Row]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from meerkat_mob.errors import StoreCorrupt
-from meerkat_mob.store.chain import seal_of
+from meerkat_mob.store.chain import seal_of, told
 from meerkat_mob.store.protocol import Head, Record
 
 RECORD: Final = "seq, kind, v, at, keys, body, chain"
@@ -15,16 +18,6 @@ HEAD: Final = "stream, revision, at, chain, summary, seal"
 Row: TypeAlias = tuple[object, ...]
 
 _keys = msgspec.json.Decoder(tuple[str, ...])
-
-
-class _RecordRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    seq: int
-    kind: bytes
-    v: int
-    at: int
-    keys: bytes | None
-    body: bytes
-    chain: bytes
 
 
 class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,20 +36,66 @@ def encode_keys(keys: tuple[str, ...]) -> str | None:
 
 def record_of(stream: str, row: Row, *, seq: int) -> Record:
     """A row of ``RECORD`` as a record. Raises ``StoreCorrupt`` when it cannot be one."""
+    own, kind, v, at, keys, body, chain = row
+    if (
+        isinstance(own, int)
+        and isinstance(kind, bytes)
+        and isinstance(v, int)
+        and isinstance(at, int)
+        and (keys is None or isinstance(keys, bytes))
+        and isinstance(body, bytes)
+        and isinstance(chain, bytes)
+    ):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            return Record(
+                stream=stream,
+                seq=own,
+                kind=kind.decode(),
+                v=v,
+                body=body,
+                at=at,
+                keys=() if keys is None else _keys.decode(keys),
+                chain=chain,
+            )
+    raise StoreCorrupt(stream=stream, seq=seq, why="it cannot be read as a record")
+
+
+def rebuild(
+    stream: str, rows: Iterable[tuple[Any, ...]], *, after: int, previous: bytes
+) -> list[Record] | None:
+    """All rows behind ``after`` as records, if each of them follows the one before.
+
+    This is what reading a history costs, so nothing is looked at twice: a row whose hash comes out
+    right has the right types too. What is wrong with one that does not is told elsewhere.
+    """
+    records: list[Record] = []
+    beginning, kinds = told(stream), dict[bytes, tuple[str, str]]()
     try:
-        told = msgspec.convert(row, _RecordRow, builtin_types=(bytes,))
-        return Record(
-            stream=stream,
-            seq=told.seq,
-            kind=told.kind.decode(),
-            v=told.v,
-            body=told.body,
-            at=told.at,
-            keys=_keys.decode(told.keys) if told.keys else (),
-            chain=told.chain,
-        )
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StoreCorrupt(stream=stream, seq=seq, why="it cannot be read as a record") from error
+        for seq, (own, kind, v, at, keys, body, chain) in enumerate(rows, start=after + 1):
+            if kind not in kinds:
+                kinds[kind] = (kind.decode(), told(kind.decode()))
+            name, kind_told = kinds[kind]
+            taken = () if keys is None else _keys.decode(keys)
+            ending = "0" if not taken else " ".join((str(len(taken)), *map(told, taken)))
+            line = f"{own} {v} {at} {beginning} {kind_told} {ending}\0"
+            if own != seq or sha256(previous + line.encode() + body).digest() != chain:
+                return None
+            records.append(
+                Record(
+                    stream=stream,
+                    seq=own,
+                    kind=name,
+                    v=v,
+                    body=body,
+                    at=at,
+                    keys=taken,
+                    chain=chain,
+                )
+            )
+            previous = chain
+    except (TypeError, AttributeError, msgspec.MsgspecError):
+        return None
+    return records
 
 
 def head_of(row: Row) -> Head:
