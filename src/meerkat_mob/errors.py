@@ -188,8 +188,9 @@ class StoreCorrupt(StoreError):
     code = "STORE_CORRUPT"
 
     def __init__(self, *, stream: str, seq: int, why: str) -> None:
+        place = f"record {seq} of {stream}" if seq else stream or "the realm's file"
         super().__init__(
-            f"record {seq} of {stream} is damaged: {why}; "
+            f"{place} is damaged: {why}; "
             "records before it and other streams can be read; restore the rest from a copy"
         )
         self.stream, self.seq, self.why = stream, seq, why

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.errors import StoreClosed, StoreCorrupt, StoreError, StoreFailed
+from meerkat_mob.errors import RealmFenced, StoreClosed, StoreCorrupt, StoreError, StoreFailed
 from meerkat_mob.store.checks import check
 from meerkat_mob.store.file.keep import keep
 from meerkat_mob.store.file.lanes import Lane, ask, to_the_end
@@ -165,6 +165,8 @@ class Writer:
                 own = StoreFailed(path=self._path, why=str(error))
             own.__cause__ = error
             return own
+        if isinstance(error, RealmFenced):
+            return RealmFenced(path=error.path, holder=error.holder)
         return error
 
     def _beat(self) -> None:
