@@ -164,7 +164,9 @@ def test_killed_at_random_instants_nothing_acknowledged_is_lost() -> None:
         calm = nursery.live(Path(place, "calm"))
         span = calm.last_ack - calm.first_ack
         folder, kept = Path(place, "realm"), dict[int, int]()
-        for instant in range(INSTANTS):
+        for instant in itertools.count():  # a worker that ended before its instant does not count
+            if histogram.total() == INSTANTS:
+                break
             if instant % 20 == 0:  # a realm dies many times, and does not grow for ever
                 folder, kept = Path(place, f"realm-{instant}"), {}
             life = nursery.live(folder, kill_after=dice.uniform(0, span))
@@ -176,4 +178,3 @@ def test_killed_at_random_instants_nothing_acknowledged_is_lost() -> None:
     bars = "\n".join(f"  {n * 10:>3} % {'#' * histogram[n]}" for n in sorted(histogram))
     told = "kills, by the time since the first acknowledgement; 100 % is that of a calm run's last"
     sys.stdout.write(f"{histogram.total()} {told}\n{bars}\n")
-    assert histogram.total() > INSTANTS / 3
