@@ -7,6 +7,8 @@ fail, or pretend to work.
 
 from __future__ import annotations
 
+import os
+import platform
 import secrets
 import sys
 import time
@@ -14,6 +16,14 @@ from typing import Final
 
 IN_BROWSER: Final[bool] = sys.platform == "emscripten"
 """True inside Pyodide, in a tab or under Node: no threads, processes, sockets or durable files."""
+
+OS_LOCKS: Final[bool] = sys.platform not in {"emscripten", "win32"}
+"""True where a lock that the system holds on a file tells whether its holder lives."""
+
+
+def process_name() -> str:
+    """This process, as a person would look for it."""
+    return f"process {os.getpid()} on {platform.node() or 'this machine'}"
 
 
 def now_ms() -> int:

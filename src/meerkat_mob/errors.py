@@ -12,7 +12,14 @@ MeerkatError                       catch this to catch us
 ├── CapabilityUnavailable          this interpreter or version cannot do what was asked
 ├── StoreError                     facts could not be kept
 │   ├── StaleRevision              somebody appended first
-│   └── DuplicateKey               a unique key is already taken
+│   ├── DuplicateKey               a unique key is already taken
+│   ├── StoreCorrupt               a record is not what was committed
+│   ├── StoreFailed                the disk refused; nothing was written
+│   ├── StoreClosed                the store was closed before
+│   ├── RealmUnreadable            what is there is not a realm that can be opened
+│   ├── RealmDamaged               its log is damaged: opening it for writing would lose facts
+│   ├── RealmLocked                another process holds it
+│   └── RealmFenced                another process took it over
 ├── SessionError                   about one session
 │   ├── SessionNotFound
 │   ├── SessionBusy                a run is already admitted
@@ -170,6 +177,91 @@ class DuplicateKey(StoreError):
     def __init__(self, *, key: str, stream: str, seq: int) -> None:
         super().__init__(f"key {key!r} belongs to record {seq} of {stream}: use another key")
         self.key, self.stream, self.seq = key, stream, seq
+
+
+class StoreCorrupt(StoreError):
+    """A record, a head or a blob is not what was committed. Other streams stay readable.
+
+    ``seq`` is the damaged record, 0 when it is not one record. A blob's ``stream`` is its id.
+    """
+
+    code = "STORE_CORRUPT"
+
+    def __init__(self, *, stream: str, seq: int, why: str) -> None:
+        place = f"record {seq} of {stream}" if seq else stream or "the realm's file"
+        super().__init__(
+            f"{place} is damaged: {why}; "
+            "records before it and other streams can be read; restore the rest from a copy"
+        )
+        self.stream, self.seq, self.why = stream, seq, why
+
+
+class StoreFailed(StoreError):
+    """The file could not be written or read. Nothing of the commit was kept."""
+
+    code = "STORE_FAILED"
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}; see to the disk (room, permissions), then try again")
+        self.path, self.why = path, why
+
+
+class StoreClosed(StoreError):
+    """The store was closed before. Nothing was written."""
+
+    code = "STORE_CLOSED"
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(f"the store at {path} is closed: open it again")
+        self.path = path
+
+
+class RealmUnreadable(StoreError):
+    """What is at the path is not a realm that this version can open. Nothing was changed."""
+
+    code = "REALM_UNREADABLE"
+
+    def __init__(self, *, path: str, why: str, hint: str = "check the path") -> None:
+        super().__init__(f"cannot open the realm at {path}: {why}; {hint}")
+        self.path, self.why, self.hint = path, why, hint
+
+
+class RealmDamaged(StoreError):
+    """The realm's files are damaged where opening them for writing would lose facts for good."""
+
+    code = "REALM_DAMAGED"
+
+    def __init__(self, *, path: str, found: str) -> None:
+        super().__init__(
+            f"the realm at {path} is damaged: {found}; nothing was changed: copy the folder, "
+            "look at it with verify or read-only, then restore it or give up what is damaged"
+        )
+        self.path, self.found = path, found
+
+
+class RealmLocked(StoreError):
+    """Another process holds the realm; ``holder`` names it."""
+
+    code = "REALM_LOCKED"
+
+    def __init__(self, *, path: str, holder: str) -> None:
+        super().__init__(
+            f"the realm at {path} is held by {holder}: end that process, or open it read-only"
+        )
+        self.path, self.holder = path, holder
+
+
+class RealmFenced(StoreError):
+    """Another process took the realm over while this one did not answer. Nothing was written."""
+
+    code = "REALM_FENCED"
+
+    def __init__(self, *, path: str, holder: str) -> None:
+        super().__init__(
+            f"the realm at {path} was taken over by {holder}: close it here, and open it again "
+            "when it is free"
+        )
+        self.path, self.holder = path, holder
 
 
 class SessionError(MeerkatError):

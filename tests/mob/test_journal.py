@@ -26,7 +26,7 @@ from meerkat_mob.mob.events import (
 )
 from meerkat_mob.mob.journal import Journal
 from meerkat_mob.mob.state import MobState
-from meerkat_mob.store import Append, MemoryStore, Record
+from meerkat_mob.store import Append, Blob, Install, MemoryStore, Record
 
 RAW = msgspec.Raw(b"{}")
 
@@ -78,7 +78,13 @@ async def test_what_is_refused_while_deciding_leaves_no_trace() -> None:
 class FullStore(MemoryStore):
     """A store that has run out of room."""
 
-    async def commit(self, appends: Sequence[Append]) -> tuple[Record, ...]:
+    async def commit(
+        self,
+        appends: Sequence[Append],
+        *,
+        blobs: Sequence[Blob] = (),
+        install: Install | None = None,
+    ) -> tuple[Record, ...]:
         raise OSError("no space left")
 
 

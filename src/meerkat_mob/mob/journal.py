@@ -52,13 +52,19 @@ class Journal:
         """Keeps the facts that ``decide`` returns, all or none, and lets everyone see them.
 
         ``decide`` looks at the projections and may refuse by raising; nothing is written then.
+        Facts that were kept are folded even if the caller was cancelled while it waited.
         """
         async with self._lock:
             facts = tuple(decide())
             records = tuple(NewRecord(kind=_tag(fact), body=encode_fact(fact)) for fact in facts)
             append = Append(stream=self._stream, expected=self._revision, records=records)
-            kept = await self._store.commit((append,))
-            return tuple(self._fold(r, f) for r, f in zip(kept, facts, strict=True))
+            events: list[MobEvent] = []
+
+            def install(kept: tuple[Record, ...]) -> None:
+                events.extend(self._fold(r, f) for r, f in zip(kept, facts, strict=True))
+
+            await self._store.commit((append,), install=install)
+            return tuple(events)
 
     def _fold(self, record: Record, fact: Fact) -> MobEvent:
         self._revision = record.seq

@@ -1,6 +1,25 @@
 """Where facts live."""
 
 from meerkat_mob.store.memory import MemoryStore
-from meerkat_mob.store.protocol import Append, NewRecord, Record, Store
+from meerkat_mob.store.protocol import (
+    Append,
+    Blob,
+    Head,
+    Install,
+    NewRecord,
+    Record,
+    Store,
+    StoreReader,
+)
 
-__all__ = ("Append", "MemoryStore", "NewRecord", "Record", "Store")
+__all__ = (
+    "Append",
+    "Blob",
+    "Head",
+    "Install",
+    "MemoryStore",
+    "NewRecord",
+    "Record",
+    "Store",
+    "StoreReader",
+)

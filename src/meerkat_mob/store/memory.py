@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from msgspec import UNSET
 
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.errors import DuplicateKey, InvalidParams, StaleRevision
-from meerkat_mob.store.protocol import Append, Record
+from meerkat_mob.errors import DuplicateKey, StaleRevision
+from meerkat_mob.store.chain import GENESIS, chained
+from meerkat_mob.store.checks import check
+from meerkat_mob.store.protocol import Append, Blob, Head, Install, Record
 
 
 class MemoryStore:
@@ -14,54 +20,93 @@ class MemoryStore:
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
+        self._last_at = 0
         self._streams: dict[str, list[Record]] = {}
+        self._names: list[str] = []
+        self._summaries: dict[str, bytes] = {}
         self._keys: dict[str, tuple[str, int]] = {}
+        self._blobs: dict[str, Blob] = {}
 
-    async def commit(self, appends: Sequence[Append]) -> tuple[Record, ...]:
+    async def commit(
+        self,
+        appends: Sequence[Append],
+        *,
+        blobs: Sequence[Blob] = (),
+        install: Install | None = None,
+    ) -> tuple[Record, ...]:
         """See ``Store.commit``. Between the checks and the writes there is no ``await``."""
-        heads: dict[str, int] = {}
+        check(appends, blobs)
+        self._refuse_what_came_late(appends)
+        at = self._last_at = max(self._clock(), self._last_at)
+        kept = tuple(record for append in appends for record in self._keep(append, at))
+        self._blobs |= {blob.id: blob for blob in blobs}
+        if install is not None:
+            install(kept)
+        return kept
+
+    def _refuse_what_came_late(self, appends: Sequence[Append]) -> None:
+        revisions: dict[str, int] = {}
         keys: dict[str, tuple[str, int]] = {}
         for append in appends:
-            head = heads.get(append.stream, len(self._streams.get(append.stream, ())))
-            if head != append.expected:
-                raise StaleRevision(stream=append.stream, expected=append.expected, actual=head)
-            if append.unique and not append.records:
-                raise InvalidParams(what="a key needs a record to belong to", path=append.stream)
+            revision = revisions.get(append.stream, self._revision(append.stream))
+            if revision != append.expected:
+                raise StaleRevision(stream=append.stream, expected=append.expected, actual=revision)
             for key in append.unique:
                 if taken := self._keys.get(key) or keys.get(key):
                     raise DuplicateKey(key=key, stream=taken[0], seq=taken[1])
-                keys[key] = (append.stream, head + 1)
-            heads[append.stream] = head + len(append.records)
-        now = self._clock()
-        kept = tuple(record for append in appends for record in _numbered(append, at=now))
-        for record in kept:
-            self._streams.setdefault(record.stream, []).append(record)
-        self._keys.update(keys)
-        return kept
+                keys[key] = (append.stream, revision + 1)
+            revisions[append.stream] = revision + len(append.records)
+
+    def _keep(self, append: Append, at: int) -> Iterator[Record]:
+        if append.records and append.stream not in self._streams:
+            insort(self._names, append.stream)
+            self._streams[append.stream] = []
+        for new in append.records:
+            records = self._streams[append.stream]
+            keys = append.unique if len(records) == append.expected else ()
+            seq, last = len(records) + 1, records[-1].chain if records else GENESIS
+            record = chained(last, new, stream=append.stream, seq=seq, at=at, keys=keys)
+            records.append(record)
+            yield record
+        self._keys |= dict.fromkeys(append.unique, (append.stream, append.expected + 1))
+        if append.head is not UNSET:
+            self._summaries[append.stream] = append.head
 
     async def read(self, stream: str, *, after: int = 0, limit: int = 1000) -> tuple[Record, ...]:
-        """See ``Store.read``."""
+        """See ``StoreReader.read``."""
         records = self._streams.get(stream, [])
         start = max(after, 0)
         return tuple(records[start : start + max(limit, 0)])
 
     async def revision(self, stream: str) -> int:
-        """See ``Store.revision``."""
-        return len(self._streams.get(stream, ()))
+        """See ``StoreReader.revision``."""
+        return self._revision(stream)
+
+    async def head(self, stream: str) -> Head | None:
+        """See ``StoreReader.head``."""
+        return self._head(stream) if stream in self._streams else None
+
+    async def heads(
+        self, prefix: str = "", *, after: str | None = None, limit: int = 1000
+    ) -> tuple[Head, ...]:
+        """See ``StoreReader.heads``."""
+        begin = bisect_left(self._names, prefix)
+        if after is not None:
+            begin = max(begin, bisect_right(self._names, after))
+        found = islice(self._names, begin, begin + max(limit, 0))
+        return tuple(self._head(name) for name in found if name.startswith(prefix))
+
+    async def blob(self, blob_id: str) -> Blob | None:
+        """See ``StoreReader.blob``."""
+        return self._blobs.get(blob_id)
 
     async def aclose(self) -> None:
         """Nothing is held."""
 
+    def _revision(self, stream: str) -> int:
+        return len(self._streams.get(stream, ()))
 
-def _numbered(append: Append, *, at: int) -> tuple[Record, ...]:
-    return tuple(
-        Record(
-            stream=append.stream,
-            seq=append.expected + n,
-            kind=new.kind,
-            v=new.v,
-            body=new.body,
-            at=at,
-        )
-        for n, new in enumerate(append.records, start=1)
-    )
+    def _head(self, stream: str) -> Head:
+        last = self._streams[stream][-1]
+        summary = self._summaries.get(stream, b"")
+        return Head(stream=stream, revision=last.seq, at=last.at, chain=last.chain, summary=summary)

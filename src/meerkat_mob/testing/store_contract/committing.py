@@ -1,39 +1,13 @@
-"""What every store keeps (design, "The store"), as functions that take a maker of one.
-
-A home is right when all of ``RULES`` pass on it. A maker opens a fresh, empty store.
-"""
+"""Rules of committing: all or nothing, once, and only on what the writer has seen."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Final, TypeAlias
 
 from meerkat_mob.errors import DuplicateKey, InvalidParams, StaleRevision
-from meerkat_mob.store.protocol import Append, NewRecord, Record, Store
-from meerkat_mob.testing.expect import holds, refuses, rules_of, same
-
-OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
-StoreRule: TypeAlias = Callable[[OpenStore], Awaitable[None]]
-
-
-def append(stream: str, expected: int, *bodies: bytes, unique: tuple[str, ...] = ()) -> Append:
-    """An append of one record for each body."""
-    records = tuple(NewRecord(kind="said", body=body) for body in bodies)
-    return Append(stream=stream, expected=expected, records=records, unique=unique)
-
-
-def bodies(records: tuple[Record, ...]) -> list[bytes]:
-    """What the records hold."""
-    return [record.body for record in records]
-
-
-async def a_stream_begins_without_records(open_store: OpenStore) -> None:
-    """Reading what nobody wrote is no error."""
-    async with open_store() as store:
-        same(await store.revision("a"), 0, "the revision of an unknown stream")
-        same(await store.read("a"), (), "its records")
+from meerkat_mob.store.protocol import Append, NewRecord, Record
+from meerkat_mob.testing.expect import holds, refuses, same
+from meerkat_mob.testing.store_contract.maker import OpenStore, append, bodies
 
 
 async def records_are_numbered_from_one_without_gaps(open_store: OpenStore) -> None:
@@ -44,16 +18,6 @@ async def records_are_numbered_from_one_without_gaps(open_store: OpenStore) -> N
         same([r.seq for r in first + second], [1, 2, 3], "the numbers")
         same(await store.read("a"), first + second, "the records read")
         same(await store.revision("a"), 3, "the revision")
-
-
-async def a_record_comes_back_as_it_was_given(open_store: OpenStore) -> None:
-    """Any bytes; kind and format version too."""
-    given = (b"", b"\x00\xff" * 9, b"x" * 200_000)
-    async with open_store() as store:
-        records = tuple(NewRecord(kind=f"kind-{n}", body=b, v=n + 1) for n, b in enumerate(given))
-        await store.commit((Append(stream="a", expected=0, records=records),))
-        kept = await store.read("a")
-        same([(r.kind, r.body, r.v) for r in kept], [(r.kind, r.body, r.v) for r in records])
 
 
 async def one_commit_has_one_time(open_store: OpenStore) -> None:
@@ -153,38 +117,72 @@ async def of_writers_who_saw_the_same_one_wins(open_store: OpenStore) -> None:
         same(await store.revision("a"), 1, "the revision")
 
 
-async def reading_goes_on_from_any_record(open_store: OpenStore) -> None:
-    """Pages by ``after`` and ``limit``; beyond the end there is nothing."""
+async def of_refused_commits_at_once_each_fails_alone(open_store: OpenStore) -> None:
+    """Those beside it are kept, whatever they are written together with."""
     async with open_store() as store:
-        await store.commit((append("a", 0, b"1", b"2", b"3", b"4"),))
-        for after, limit, wanted in (
-            (0, 2, [b"1", b"2"]),
-            (2, 2, [b"3", b"4"]),
-            (3, 9, [b"4"]),
-            (4, 9, []),
-            (99, 9, []),
-            (-5, 1, [b"1"]),
-            (0, 0, []),
-            (0, -1, []),
-        ):
-            found = bodies(await store.read("a", after=after, limit=limit))
-            same(found, wanted, f"after {after}, at most {limit}")
+        await store.commit((append("a", 0, b"1", unique=("k",)),))
+        tried = await asyncio.gather(
+            store.commit((append("b", 0, b"1"), append("c", 0, b"1"))),
+            store.commit((append("d", 0, b"x"), append("a", 0, b"x"))),
+            store.commit((append("e", 0, b"x", unique=("k",)),)),
+            store.commit((append("b", 1, b"2"),)),
+            return_exceptions=True,
+        )
+        kinds = [type(t) for t in tried]
+        same(kinds, [tuple, StaleRevision, DuplicateKey, tuple], "what came of them")
+        found = [await store.revision(s) for s in "abcde"]
+        same(found, [1, 2, 1, 0, 0], "the revisions")
 
 
-async def streams_are_told_apart_by_their_exact_name(open_store: OpenStore) -> None:
-    """Whatever is in it: a name is never a path, a pattern or a prefix."""
-    names = ("a", "A", "a/b", "../a", "a%", "a_", "", " a", "ä", "a\u0308", "mob:1", "mob:10")
+async def many_committers_lose_and_interleave_nothing(open_store: OpenStore) -> None:
+    """Forty streams at once, ten commits of two records each."""
     async with open_store() as store:
-        await store.commit(tuple(append(name, 0, name.encode()) for name in names))
+
+        async def commit_ten(stream: str) -> None:
+            for n in range(0, 20, 2):
+                await store.commit((append(stream, n, b"%d" % n, b"%d" % (n + 1)),))
+
+        names = [f"stream-{n}" for n in range(40)]
+        await asyncio.gather(*map(commit_ten, names))
         for name in names:
-            same(bodies(await store.read(name)), [name.encode()], f"stream {name!r}")
+            same(bodies(await store.read(name)), [b"%d" % n for n in range(20)], name)
 
 
-async def closing_twice_is_fine(open_store: OpenStore) -> None:
-    """``aclose`` is idempotent."""
+async def what_was_kept_is_installed_once(open_store: OpenStore) -> None:
+    """With the records that the commit returns; a refused commit installs nothing."""
+    told: list[tuple[Record, ...]] = []
     async with open_store() as store:
-        await store.aclose()
-        await store.aclose()
+        kept = await store.commit((append("a", 0, b"1", b"2"),), install=told.append)
+        with refuses(StaleRevision):
+            await store.commit((append("a", 0, b"x"),), install=told.append)
+        same(told, [kept], "what was installed")
 
 
-RULES: Final[tuple[StoreRule, ...]] = rules_of(__name__)
+async def a_committer_cancelled_while_it_waits_installs_the_outcome(open_store: OpenStore) -> None:
+    """It leaves with the cancellation, and knows of exactly what the store holds."""
+    told: list[tuple[Record, ...]] = []
+    async with open_store() as store:
+        waiting = asyncio.create_task(store.commit((append("a", 0, b"1"),), install=told.append))
+        await asyncio.sleep(0)
+        asked = waiting.cancel()
+        (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+        same([r for kept in told for r in kept], list(await store.read("a")), "what is known")
+        same(await store.revision("a"), 1, "the revision")
+        same(isinstance(outcome, asyncio.CancelledError), asked, "whether it was cancelled")
+
+
+async def a_text_that_cannot_be_written_is_refused(open_store: OpenStore) -> None:
+    """Half a surrogate pair is no text, and a format is a number of 31 bits."""
+    async with open_store() as store:
+        lone = "\ud800"
+        refused = (
+            append(lone, 0, b"x"),
+            append("a", 0, b"x", unique=(lone,)),
+            Append(stream="a", expected=0, records=(NewRecord(kind=lone, body=b""),)),
+            Append(stream="a", expected=0, records=(NewRecord(kind="k", body=b"", v=-1),)),
+            Append(stream="a", expected=0, records=(NewRecord(kind="k", body=b"", v=2**31),)),
+        )
+        for one in refused:
+            with refuses(InvalidParams):
+                await store.commit((append("b", 0, b"x"), one))
+        same(await store.revision("b"), 0, "the other stream's revision")

@@ -1,0 +1,119 @@
+"""Between rows and structs. A row read back is believed only as far as its hashes go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from meerkat_mob.errors import StoreCorrupt
+from meerkat_mob.store.chain import seal_of, told
+from meerkat_mob.store.protocol import Head, Record
+
+RECORD: Final = "seq, kind, v, at, keys, body, chain"
+HEAD: Final = "stream, revision, at, chain, summary, seal"
+Row: TypeAlias = tuple[object, ...]
+
+_keys = msgspec.json.Decoder(tuple[str, ...])
+
+
+class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    stream: bytes
+    revision: int
+    at: int
+    chain: bytes
+    summary: bytes
+    seal: bytes
+
+
+def encode_keys(keys: tuple[str, ...]) -> str | None:
+    """What the column holds; most records take no key."""
+    return msgspec.json.encode(keys).decode() if keys else None
+
+
+def record_of(stream: str, row: Row, *, seq: int) -> Record:
+    """A row of ``RECORD`` as a record. Raises ``StoreCorrupt`` when it cannot be one."""
+    own, kind, v, at, keys, body, chain = row
+    if (
+        isinstance(own, int)
+        and isinstance(kind, bytes)
+        and isinstance(v, int)
+        and isinstance(at, int)
+        and (keys is None or isinstance(keys, bytes))
+        and isinstance(body, bytes)
+        and isinstance(chain, bytes)
+    ):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            return Record(
+                stream=stream,
+                seq=own,
+                kind=kind.decode(),
+                v=v,
+                body=body,
+                at=at,
+                keys=() if keys is None else _keys.decode(keys),
+                chain=chain,
+            )
+    raise StoreCorrupt(stream=stream, seq=seq, why="it cannot be read as a record")
+
+
+def rebuild(
+    stream: str, rows: Iterable[tuple[Any, ...]], *, after: int, previous: bytes
+) -> list[Record] | None:
+    """All rows behind ``after`` as records, if each of them follows the one before.
+
+    This is what reading a history costs, so nothing is looked at twice: a row whose hash comes out
+    right has the right types too. What is wrong with one that does not is told elsewhere.
+    """
+    records: list[Record] = []
+    beginning, kinds = told(stream), dict[bytes, tuple[str, str]]()
+    try:
+        for seq, (own, kind, v, at, keys, body, chain) in enumerate(rows, start=after + 1):
+            if kind not in kinds:
+                kinds[kind] = (kind.decode(), told(kind.decode()))
+            name, kind_told = kinds[kind]
+            taken = () if keys is None else _keys.decode(keys)
+            ending = "0" if not taken else " ".join((str(len(taken)), *map(told, taken)))
+            line = f"{own} {v} {at} {beginning} {kind_told} {ending}\0"
+            if own != seq or sha256(previous + line.encode() + body).digest() != chain:
+                return None
+            records.append(
+                Record(
+                    stream=stream,
+                    seq=own,
+                    kind=name,
+                    v=v,
+                    body=body,
+                    at=at,
+                    keys=taken,
+                    chain=chain,
+                )
+            )
+            previous = chain
+    except (TypeError, AttributeError, msgspec.MsgspecError):
+        return None
+    return records
+
+
+def head_of(row: Row) -> Head:
+    """A row of ``HEAD`` as a head, marked when it is not what was committed."""
+    try:
+        told = msgspec.convert(row, _HeadRow, builtin_types=(bytes,))
+        stream = told.stream.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        name = row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
+        return Head(stream=name, revision=0, at=0, chain=b"", damaged=True)
+    seal = seal_of(
+        told.chain, stream=stream, revision=told.revision, at=told.at, summary=told.summary
+    )
+    return Head(
+        stream=stream,
+        revision=told.revision,
+        at=told.at,
+        chain=told.chain,
+        summary=told.summary,
+        damaged=seal != told.seal,
+    )

@@ -1,0 +1,164 @@
+"""The tables of a realm's file, and how its connections are opened.
+
+The rule: a released format is never changed. A new one is a new step in ``STEPS``, and a new
+realm in the corpus of the tests.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from meerkat_mob.errors import RealmDamaged, RealmUnreadable
+
+DATABASE: Final = "realm.sqlite3"
+LOCK: Final = "realm.lock"
+APPLICATION_ID: Final = 0x6D65_6572
+PAGE_SIZE: Final = 8192
+"""Seven records of a kilobyte fill a page nearly; of 4,096 bytes they would waste a quarter."""
+
+STEPS: Final = (
+    (
+        """CREATE TABLE records (
+            id INTEGER PRIMARY KEY, stream TEXT NOT NULL, seq INTEGER NOT NULL,
+            kind TEXT NOT NULL, v INTEGER NOT NULL, at INTEGER NOT NULL, keys TEXT,
+            body BLOB NOT NULL, chain BLOB NOT NULL, UNIQUE (stream, seq))""",
+        """CREATE TABLE heads (
+            stream TEXT PRIMARY KEY, revision INTEGER NOT NULL, at INTEGER NOT NULL,
+            chain BLOB NOT NULL, summary BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE keys (
+            key TEXT PRIMARY KEY, stream TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE blobs (
+            id TEXT UNIQUE NOT NULL, media_type TEXT NOT NULL, data TEXT NOT NULL)""",
+        """CREATE TABLE lease (
+            id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, holder TEXT,
+            beat INTEGER NOT NULL)""",
+        "INSERT INTO lease VALUES (1, 0, NULL, 0)",
+    ),
+)
+FORMAT: Final = len(STEPS)
+
+
+def open_writer(folder: Path) -> sqlite3.Connection:
+    """The connection that writes; makes the tables in a new file.
+
+    Every commit on it is on the disk when it returns: WAL with ``synchronous=FULL``. Raises
+    ``RealmUnreadable`` or ``RealmDamaged``.
+    """
+    path = folder / DATABASE
+    try:
+        db = _connect(path, "rwc")
+    except sqlite3.Error as error:
+        raise RealmUnreadable(path=str(folder), why=str(error)) from error
+    try:
+        _insist_on_ours(db, folder)
+        db.execute(
+            f"PRAGMA page_size = {PAGE_SIZE}"
+        )  # of a new file; one that is there has its own
+        if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise RealmUnreadable(path=str(folder), why="its file system has no shared memory")
+        # No page reaches the log before its commit, so nothing lies behind the last one.
+        for pragma in ("synchronous = FULL", "fullfsync = ON", "cache_spill = OFF"):
+            db.execute(f"PRAGMA {pragma}")
+        _step_up(db)
+        # What an earlier process had begun and not committed goes from the log's end.
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.text_factory = bytes
+    except sqlite3.Error as error:
+        db.close()
+        raise unreadable(folder, error) from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(folder: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Texts come as bytes: damaged ones must not stop a read.
+
+    Raises ``RealmUnreadable`` when there is no realm of a format known here.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        raise RealmUnreadable(path=str(folder), why=f"there is no {DATABASE} in it")
+    try:
+        return _for_reading(folder, "ro")
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise unreadable(folder, error) from error
+        if Path(f"{path}-wal").exists():
+            raise unreadable(folder, error) from error
+    try:  # where nobody may write there is no place for what SQLite's connections share
+        return _for_reading(folder, "ro&immutable=1")
+    except sqlite3.Error as error:
+        raise unreadable(folder, error) from error
+
+
+def _for_reading(folder: Path, mode: str) -> sqlite3.Connection:
+    db = _connect(folder / DATABASE, mode)
+    try:
+        db.execute("PRAGMA query_only = ON")
+        db.execute("PRAGMA writable_schema = ON")  # or a file that was cut could not be read at all
+        _insist_on_ours(db, folder, made=True)
+    except BaseException:
+        db.close()
+        raise
+    db.text_factory = bytes
+    return db
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    db = sqlite3.connect(
+        address, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+    )
+    db.execute("PRAGMA trusted_schema = OFF")
+    return db
+
+
+def _insist_on_ours(db: sqlite3.Connection, folder: Path, *, made: bool = False) -> None:
+    application, version = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (made or application or version or tables):
+        raise RealmUnreadable(path=str(folder), why=f"{DATABASE} is not a realm's")
+    if version > FORMAT:
+        raise RealmUnreadable(
+            path=str(folder),
+            why=f"it has format {version}, and formats up to {FORMAT} are known here",
+            hint="open it with the version that wrote it, or a later one",
+        )
+
+
+def _step_up(db: sqlite3.Connection) -> None:
+    """Makes the tables, or brings an older format to the newest, in one transaction."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == FORMAT:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    for step in STEPS[version:]:
+        for statement in step:
+            db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+    db.execute("COMMIT")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file's own order is broken, and not that the disk refuses.
+
+    Our statements do not change: one that is wrong all at once misses a table that is gone.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def unreadable(folder: Path, error: sqlite3.Error) -> RealmUnreadable | RealmDamaged:
+    """What it means that a realm cannot be opened because of ``error``."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if is_damage(error) and code != sqlite3.SQLITE_NOTADB:
+        return RealmDamaged(path=str(folder), found=str(error))
+    return RealmUnreadable(path=str(folder), why=str(error))

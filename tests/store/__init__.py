@@ -1,0 +1,1 @@
+"""The store in a folder: what the contract does not say of it."""
