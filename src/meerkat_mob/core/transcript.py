@@ -7,16 +7,21 @@ and ``from_encoded``, which are rare and say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar, overload
 
+import msgspec
+
+from meerkat_mob.core.blobs import Blob, blob_ids, without_inline_images
+from meerkat_mob.core.content import Content
 from meerkat_mob.core.digest import ConversationDigest
 from meerkat_mob.core.messages import (
     AssistantFlat,
     AssistantMessage,
     Message,
     SystemMessage,
+    ToolResult,
     ToolResults,
     UserMessage,
     decode_message,
@@ -71,6 +76,8 @@ class Transcript:
     """
 
     __slots__ = (
+        "_blob_ids",
+        "_blobs",
         "_count",
         "_digest",
         "_encoded",
@@ -86,6 +93,8 @@ class Transcript:
         self._count = 0
         self._tool_call_count = 0
         self._last_assistant_text: str | None = None
+        self._blobs: dict[str, Blob] = {}
+        self._blob_ids: dict[str, None] = {}
 
     @classmethod
     def of(cls, messages: Iterable[Message]) -> Transcript:
@@ -117,18 +126,45 @@ class Transcript:
 
     def push(self, message: Message) -> bytes:
         """Appends a message, in its stored form, and returns its stored bytes."""
-        kept = stored_form(message)
+        kept = self._stored(message)
         raw = encode_message(kept)
         self._append(kept, raw)
         return raw
 
     def push_batch(self, messages: Iterable[Message]) -> tuple[bytes, ...]:
         """Appends all messages in order, or none, and returns their stored bytes."""
-        kept = [stored_form(message) for message in messages]
+        kept = [self._stored(message) for message in messages]
         raws = tuple(encode_message(message) for message in kept)
         for message, raw in zip(kept, raws, strict=True):
             self._append(message, raw)
         return raws
+
+    def _stored(self, message: Message) -> Message:
+        """The message as it is kept; its inline images go to ``blobs`` (BLB-3)."""
+        match message:
+            case UserMessage(content=content) if not isinstance(content, str):
+                named = self._named(content)
+                if named is not content:
+                    message = msgspec.structs.replace(message, content=named)
+            case ToolResults(results=results) if any(
+                not isinstance(result.content, str) for result in results
+            ):
+                message = ToolResults(results=tuple(map(self._named_in_result, results)))
+            case _:
+                pass
+        return stored_form(message)
+
+    def _named_in_result(self, result: ToolResult) -> ToolResult:
+        named = self._named(result.content)
+        if named is result.content:
+            return result
+        return msgspec.structs.replace(result, content=named)
+
+    def _named(self, content: Content) -> Content:
+        named, moved = without_inline_images(content)
+        for blob in moved:
+            self._blobs[blob.id] = blob
+        return named
 
     def _append(self, message: Message, raw: bytes) -> None:
         if len(self._messages) != self._count:  # another fork wrote here first
@@ -138,6 +174,15 @@ class Transcript:
         self._encoded.append(raw)
         self._count += 1
         self._digest.push(raw)
+        match message:
+            case UserMessage(content=content) if not isinstance(content, str):
+                self._blob_ids |= dict.fromkeys(blob_ids(content))
+            case ToolResults(results=results):
+                for result in results:
+                    if not isinstance(result.content, str):
+                        self._blob_ids |= dict.fromkeys(blob_ids(result.content))
+            case _:
+                pass
         if isinstance(message, (AssistantMessage, AssistantFlat)):
             self._tool_call_count += len(tool_uses(message))
             self._last_assistant_text = text_of_message(message) or self._last_assistant_text
@@ -183,6 +228,21 @@ class Transcript:
         return self._tool_call_count
 
     @property
+    def blob_ids(self) -> KeysView[str]:
+        """The images that messages refer to, here or in a fork."""
+        return self._blob_ids.keys()
+
+    @property
+    def blobs(self) -> Mapping[str, Blob]:
+        """The images that came in with messages pushed here or into a fork, by id."""
+        return self._blobs
+
+    def forget_blobs(self, ids: Iterable[str]) -> None:
+        """Lets go of images that are kept elsewhere now."""
+        for name in ids:
+            self._blobs.pop(name, None)
+
+    @property
     def system_prompt(self) -> str | None:
         """The System message at 0; None when there is none."""
         first = self._messages[0] if self._count else None
@@ -198,7 +258,7 @@ class Transcript:
         """
         if not 0 <= start <= stop <= self._count:
             raise IndexError(f"no range {start}:{stop} in a transcript of {self._count}")
-        new = Transcript()
+        new = self._sharing_images()
         self._copy_into(new, 0, start)
         new.push_batch(messages)
         self._copy_into(new, stop, self._count)
@@ -215,6 +275,11 @@ class Transcript:
         """
         stop = 0 if self.system_prompt is None else 1
         self.rewrite(0, stop, (SystemMessage(content=text),))
+
+    def _sharing_images(self) -> Transcript:
+        other = Transcript()
+        other._blobs = self._blobs
+        return other
 
     def _copy_into(self, other: Transcript, start: int, stop: int) -> None:
         for place in range(start, stop):
@@ -238,6 +303,6 @@ class Transcript:
         kept = min(max(count, 0), self._count)
         if kept == self._count:
             return self.fork()
-        other = Transcript()
+        other = self._sharing_images()
         self._copy_into(other, 0, kept)
         return other

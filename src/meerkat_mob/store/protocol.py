@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from meerkat_mob.core.blobs import blob_id
+from meerkat_mob.core.blobs import Blob
 
 
 class NewRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -64,18 +64,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chain: bytes
     summary: bytes = b""
     damaged: bool = False
-
-
-class Blob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something too large for a record, as base64 text. Its name is its content (spec BLB-1)."""
-
-    media_type: str
-    data: str
-
-    @property
-    def id(self) -> str:
-        """Computed: keep it if you need it twice."""
-        return blob_id(self.media_type, self.data)
 
 
 Install: TypeAlias = Callable[[tuple[Record, ...]], None]

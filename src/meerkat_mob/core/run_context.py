@@ -1,0 +1,41 @@
+"""What a run of an agent asks of its session, at the boundaries between its model calls.
+
+Two rooms that may not know each other meet here: the session owns what lasts, the agent asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from meerkat_mob.core.blobs import Blob
+from meerkat_mob.core.system_context import PendingAppend
+from meerkat_mob.core.tool_visibility import ToolFilter
+
+
+class RunContext(Protocol):
+    """A session, as its agent sees it during a run."""
+
+    def take_system_context(self) -> tuple[PendingAppend, ...]:
+        """The notes that wait for this run; from now on they count as applied (SES-23a, SES-24).
+
+        Asked for once in a run, when its first model call is certain. What is appended later
+        waits for the next run.
+        """
+        ...
+
+    def tool_filters(self) -> tuple[ToolFilter, ...]:
+        """The filters in force for the next model call; what was staged takes effect now."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """Keeps what the run has said so far, before something happens that cannot be undone.
+
+        Raises ``StoreError`` when it could not be kept. Does nothing in a session that lives in
+        memory, or whose gate is closed.
+        """
+        ...
+
+    async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
+        """Those of the named images that are there."""
+        ...
