@@ -7,7 +7,6 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meerkat_mob.core.blobs import blob_id
 from meerkat_mob.core.ids import Ids, comms_name, uuid7_text
 
 
@@ -55,11 +54,3 @@ def test_the_highest_entropy_does_not_spill_into_the_time() -> None:
 
 def test_a_comms_name_is_mob_profile_and_member() -> None:
     assert comms_name("war-room", "lead", "lead-1") == "war-room/lead/lead-1"
-
-
-def test_a_blob_is_named_by_its_media_type_and_its_base64_text() -> None:
-    assert blob_id("image/png", "aGk=") == (
-        "sha256:585fb4d7aea52ee17c8b9c318351d7ce58f9c96570d7eb9d1381bd6702b490d9"
-    )
-    assert blob_id("image/png", "aGk=") == blob_id("image/png", "aGk=")
-    assert blob_id("image/jpeg", "aGk=") != blob_id("image/png", "aGk=")

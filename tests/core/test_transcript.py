@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meerkat_mob.core.blobs import kept_form
 from meerkat_mob.core.content import TextBlock
 from meerkat_mob.core.messages import (
     AssistantFlat,
@@ -21,7 +22,6 @@ from meerkat_mob.core.messages import (
     ToolResults,
     UserMessage,
     encode_message,
-    stored_form,
     text_of_message,
     tool_uses,
 )
@@ -92,8 +92,9 @@ def test_the_counters_are_what_a_walk_over_the_history_would_count(
         (text for m in reversed(spoken) if (text := text_of_message(m))), None
     )
     assert len(transcript) == len(messages)
-    assert list(transcript.view()) == [stored_form(m) for m in messages]
-    assert list(transcript.encoded()) == [encode_message(m) for m in messages]
+    kept = [kept_form(m)[0] for m in messages]
+    assert list(transcript.view()) == kept
+    assert list(transcript.encoded()) == [encode_message(m) for m in kept]
 
 
 # -- stored bytes ------------------------------------------------------------------------------
@@ -219,7 +220,7 @@ def test_a_rewrite_leaves_the_transcript_that_pushes_would_have_made(
     assert transcript == expected
     assert transcript.last_assistant_text == expected.last_assistant_text
     assert transcript.tool_call_count == expected.tool_call_count
-    assert list(before) == [stored_form(m) for m in messages]
+    assert list(before) == [kept_form(m)[0] for m in messages]
     transcript.replace_all(new)
     assert transcript == Transcript.of(new)
 

@@ -266,6 +266,11 @@ def encode_message(message: Message) -> bytes:
     return _encoder.encode(stored_form(message))
 
 
+def encode_stored(message: Message) -> bytes:
+    """The same, of a message that is in its stored form already."""
+    return _encoder.encode(message)
+
+
 def decode_message(raw: bytes | msgspec.Raw) -> Message:
     """A message from its stored bytes, or from an older form of them.
 

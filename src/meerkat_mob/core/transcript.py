@@ -7,26 +7,21 @@ and ``from_encoded``, which are rare and say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar, overload
 
-import msgspec
-
-from meerkat_mob.core.blobs import Blob, blob_ids, without_inline_images
-from meerkat_mob.core.content import Content
+from meerkat_mob.core.blobs import Blob, blob_ids, contents_of, kept_form
 from meerkat_mob.core.digest import ConversationDigest
 from meerkat_mob.core.messages import (
     AssistantFlat,
     AssistantMessage,
     Message,
     SystemMessage,
-    ToolResult,
     ToolResults,
     UserMessage,
     decode_message,
-    encode_message,
-    stored_form,
+    encode_stored,
     text_of_message,
     tool_uses,
 )
@@ -76,11 +71,12 @@ class Transcript:
     """
 
     __slots__ = (
-        "_blob_ids",
         "_blobs",
         "_count",
         "_digest",
         "_encoded",
+        "_image_count",
+        "_images",
         "_last_assistant_text",
         "_messages",
         "_tool_call_count",
@@ -94,7 +90,8 @@ class Transcript:
         self._tool_call_count = 0
         self._last_assistant_text: str | None = None
         self._blobs: dict[str, Blob] = {}
-        self._blob_ids: dict[str, None] = {}
+        self._images: list[str] = []
+        self._image_count = 0
 
     @classmethod
     def of(cls, messages: Iterable[Message]) -> Transcript:
@@ -108,7 +105,7 @@ class Transcript:
         """A transcript read back from stored bytes, which are kept and hashed as they are."""
         made = cls()
         for raw in encoded:
-            made._append(decode_message(raw), raw)
+            made.push_encoded(raw)
         return made
 
     def __eq__(self, other: object) -> bool:
@@ -125,46 +122,28 @@ class Transcript:
     # -- growing ------------------------------------------------------------------------------
 
     def push(self, message: Message) -> bytes:
-        """Appends a message, in its stored form, and returns its stored bytes."""
-        kept = self._stored(message)
-        raw = encode_message(kept)
+        """Appends a message, as it is kept, and returns its stored bytes (BLB-3)."""
+        kept, moved = kept_form(message)
+        raw = encode_stored(kept)
+        self._blobs.update(moved)
         self._append(kept, raw)
         return raw
 
     def push_batch(self, messages: Iterable[Message]) -> tuple[bytes, ...]:
         """Appends all messages in order, or none, and returns their stored bytes."""
-        kept = [self._stored(message) for message in messages]
-        raws = tuple(encode_message(message) for message in kept)
-        for message, raw in zip(kept, raws, strict=True):
+        kept = [kept_form(message) for message in messages]
+        raws = tuple(encode_stored(message) for message, _ in kept)
+        for (message, moved), raw in zip(kept, raws, strict=True):
+            self._blobs.update(moved)
             self._append(message, raw)
         return raws
 
-    def _stored(self, message: Message) -> Message:
-        """The message as it is kept; its inline images go to ``blobs`` (BLB-3)."""
-        match message:
-            case UserMessage(content=content) if not isinstance(content, str):
-                named = self._named(content)
-                if named is not content:
-                    message = msgspec.structs.replace(message, content=named)
-            case ToolResults(results=results) if any(
-                not isinstance(result.content, str) for result in results
-            ):
-                message = ToolResults(results=tuple(map(self._named_in_result, results)))
-            case _:
-                pass
-        return stored_form(message)
+    def push_encoded(self, raw: bytes) -> None:
+        """Appends a message from its stored bytes, which are kept and hashed as they are.
 
-    def _named_in_result(self, result: ToolResult) -> ToolResult:
-        named = self._named(result.content)
-        if named is result.content:
-            return result
-        return msgspec.structs.replace(result, content=named)
-
-    def _named(self, content: Content) -> Content:
-        named, moved = without_inline_images(content)
-        for blob in moved:
-            self._blobs[blob.id] = blob
-        return named
+        Raises ``ValueError`` for what is no message.
+        """
+        self._append(decode_message(raw), raw)
 
     def _append(self, message: Message, raw: bytes) -> None:
         if len(self._messages) != self._count:  # another fork wrote here first
@@ -174,18 +153,17 @@ class Transcript:
         self._encoded.append(raw)
         self._count += 1
         self._digest.push(raw)
-        match message:
-            case UserMessage(content=content) if not isinstance(content, str):
-                self._blob_ids |= dict.fromkeys(blob_ids(content))
-            case ToolResults(results=results):
-                for result in results:
-                    if not isinstance(result.content, str):
-                        self._blob_ids |= dict.fromkeys(blob_ids(result.content))
-            case _:
-                pass
+        for content in contents_of(message):
+            self._refer_to(blob_ids(content))
         if isinstance(message, (AssistantMessage, AssistantFlat)):
             self._tool_call_count += len(tool_uses(message))
             self._last_assistant_text = text_of_message(message) or self._last_assistant_text
+
+    def _refer_to(self, images: tuple[str, ...]) -> None:
+        if len(self._images) != self._image_count:  # as for messages
+            self._images = self._images[: self._image_count]
+        self._images.extend(images)
+        self._image_count += len(images)
 
     # -- reading: all O(1), except what a caller iterates -------------------------------------
 
@@ -228,17 +206,20 @@ class Transcript:
         return self._tool_call_count
 
     @property
-    def blob_ids(self) -> KeysView[str]:
-        """The images that messages refer to, here or in a fork."""
-        return self._blob_ids.keys()
+    def blob_ids(self) -> View[str]:
+        """The images that the messages refer to, in order, as often as they do."""
+        return View(self._images, self._image_count)
 
     @property
     def blobs(self) -> Mapping[str, Blob]:
-        """The images that came in with messages pushed here or into a fork, by id."""
+        """The images that came in with messages pushed here or into a fork, by id.
+
+        Forks and rewrites share them: an image is held once, and as long as one of them lives.
+        """
         return self._blobs
 
     def forget_blobs(self, ids: Iterable[str]) -> None:
-        """Lets go of images that are kept elsewhere now."""
+        """Lets go of images that are kept elsewhere now; for all forks at once."""
         for name in ids:
             self._blobs.pop(name, None)
 
@@ -288,6 +269,17 @@ class Transcript:
     def _become(self, other: Transcript) -> None:
         for name in self.__slots__:
             setattr(self, name, getattr(other, name))
+
+    def continues(self, earlier: Transcript) -> bool:
+        """Whether this is ``earlier`` with nothing but pushes behind it. Tells it without looking.
+
+        False may also mean that nobody knows: whoever asks then compares the bytes.
+        """
+        return self._encoded is earlier._encoded and self._count >= earlier._count
+
+    def restore(self, earlier: Transcript) -> None:
+        """Becomes what ``earlier`` is; whoever holds this transcript goes on from there. O(1)."""
+        self._become(earlier.fork())
 
     # -- forks --------------------------------------------------------------------------------
 
