@@ -1,7 +1,8 @@
 """Tool calls that a transcript left open: each gets a result, so that a model can go on from it.
 
 The rule: whatever ended a run, an answer with calls is followed by their results, in call order,
-before anything else is said (INV-3).
+before anything else is said (INV-3). What stands in for a result says what is known: the tool was
+not started, it was interrupted, or nobody can tell.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from meerkat_mob.core.messages import ToolResult, ToolResults, ToolUseData, tool
 from meerkat_mob.core.tools import ToolOutcome, tool_error
 from meerkat_mob.core.transcript import Transcript
 
+NOT_STARTED: Final = tool_error(
+    "not_started", "the run ended before this tool was started; it had no effects"
+)
+INTERRUPTED: Final = tool_error(
+    "cancelled", "the run was interrupted before this tool was done; it may have had effects"
+)
 OUTCOME_UNKNOWN: Final = tool_error(
     "outcome_unknown",
     "the process ended before this tool's result was kept; it may have had effects",
@@ -20,8 +27,18 @@ OUTCOME_UNKNOWN: Final = tool_error(
 
 
 def open_calls(transcript: Transcript) -> tuple[ToolUseData, ...]:
-    """The calls at the end of a transcript that have no results yet, in order."""
-    return tool_uses(transcript.view()[-1]) if len(transcript) else ()
+    """The calls at the end of a transcript that have no results yet, in order.
+
+    Looks no further back than the message with the calls.
+    """
+    messages, answered = transcript.view(), set[str]()
+    for place in range(len(messages) - 1, -1, -1):
+        message = messages[place]
+        if not isinstance(message, ToolResults):
+            calls = tool_uses(message)
+            return tuple(c for c in calls if c.id not in answered) if answered else calls
+        answered.update(result.tool_use_id for result in message.results)
+    return ()
 
 
 def close_open_calls(
@@ -30,17 +47,18 @@ def close_open_calls(
     """Pushes a result for each open call: the known one, or ``otherwise``; returns how many.
 
     Known results of other calls come behind them, in the same message. Pushes nothing when there
-    is nothing to push.
+    is nothing to push, so that doing it twice is the same as once.
     """
     by_id = {result.tool_use_id: result for result in known}
     results = [
-        by_id.pop(call.id, None)
-        or ToolResult(
-            tool_use_id=call.id, content=otherwise.content, is_error=otherwise.is_error
-        )
-        for call in open_calls(transcript)
+        by_id.pop(call.id, None) or result_of(call, otherwise) for call in open_calls(transcript)
     ]
     results += by_id.values()
     if results:
         transcript.push(ToolResults(results=tuple(results)))
     return len(results)
+
+
+def result_of(call: ToolUseData, outcome: ToolOutcome) -> ToolResult:
+    """What a tool gave back, as the answer to a call."""
+    return ToolResult(tool_use_id=call.id, content=outcome.content, is_error=outcome.is_error)

@@ -26,6 +26,7 @@ ToolErrorCode: TypeAlias = Literal[
     "callback_pending",
     "cancelled",
     "outcome_unknown",
+    "not_started",
 ]
 
 
