@@ -9,6 +9,7 @@ import msgspec
 from meerkat_mob.agent import Agent, AgentSpec, RetryPolicy, ToolSet
 from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed
 from meerkat_mob.core.messages import ToolResult, ToolResults, tool_uses
+from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.llm import LlmClient, Reply, ScriptedLlm
@@ -45,6 +46,7 @@ def a_bench(
     max_turns: int = 100,
     retry: RetryPolicy | None = None,
     clock: Callable[[], int] | None = None,
+    context: RunContext | None = None,
 ) -> Bench:
     client = ScriptedLlm(script) if isinstance(script, Sequence) else script
     transcript, said = Transcript(), list[AgentEvent]()
@@ -58,6 +60,7 @@ def a_bench(
         transcript=transcript,
         emit=said.append,
         clock=clock or a_clock(),
+        context=context,
     )
     return Bench(agent=agent, transcript=transcript, said=said)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
+from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.content import ImageBlock, TextBlock, VideoBlock
 from meerkat_mob.core.messages import (
     AssistantFlat,
@@ -32,8 +34,11 @@ def body_of(request: LlmRequest) -> dict[str, Any]:
     return msgspec.json.decode(request_body(request), type=dict[str, Any])
 
 
-def wire(*messages: Message) -> list[Any]:
-    return list(wire_messages(messages))
+def wire(
+    *messages: Message, system_context: str = "", blobs: Mapping[str, Blob] = NO_BLOBS
+) -> list[Any]:
+    request = LlmRequest(model="m", messages=messages, system_context=system_context, blobs=blobs)
+    return list(wire_messages(request))
 
 
 def test_a_call_streams_and_asks_for_its_usage() -> None:
@@ -121,18 +126,81 @@ def test_images_of_a_user_go_along_as_data_urls() -> None:
                 {"type": "text", "text": "look"},
                 {"type": "text", "text": "what is this?"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
-                {"type": "text", "text": "[image: image/png]"},
+                {"type": "text", "text": "[image unavailable: b1]"},
                 {"type": "text", "text": "[video: video/mp4]"},
             ],
         }
     ]
 
 
-def test_images_of_a_tool_become_words() -> None:
-    image = ImageBlock(media_type="image/png", source="inline", data="QUJD")
-    result = ToolResult(tool_use_id="c1", content=(TextBlock(text="see"), image))
-    (message,) = wire(ToolResults(results=(result,)))
-    assert message["content"] == "see\n[image: image/png]"
+def test_images_that_a_message_names_are_put_back() -> None:
+    """BLB-4."""
+    named = ImageBlock(media_type="image/png", source="blob", blob_id="b1")
+    blobs = {"b1": Blob(media_type="image/png", data="QUJD")}
+    (message,) = wire(UserMessage(content=(named,)), blobs=blobs)
+    assert message["content"] == [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
+    ]
+    (message,) = wire(UserMessage(content=(named,)))
+    assert message["content"] == "[image unavailable: b1]"
+
+
+def test_images_of_tools_follow_all_results_as_a_user_s() -> None:
+    """A result is text in this dialect, and nothing may come between two of them."""
+    inline = ImageBlock(media_type="image/png", source="inline", data="QUJD")
+    named = ImageBlock(media_type="image/jpeg", source="blob", blob_id="b1")
+    gone = ImageBlock(media_type="image/png", source="blob", blob_id="b2")
+    seen = ToolResults(
+        results=(
+            ToolResult(tool_use_id="c1", content=(TextBlock(text="see"), inline, named)),
+            ToolResult(tool_use_id="c2", content=(gone,)),
+        )
+    )
+    blobs = {"b1": Blob(media_type="image/jpeg", data="REVG")}
+    assert wire(said("", use("c1", "f"), use("c2", "f")), seen, user("well?"), blobs=blobs)[1:] == [
+        {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "content": "see\n[image: image/png]\n[image: image/jpeg]",
+        },
+        {"role": "tool", "tool_call_id": "c2", "content": "[image unavailable: b2]"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "[images in the result of c1]"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
+                {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,REVG"}},
+                {"type": "text", "text": "well?"},
+            ],
+        },
+    ]
+
+
+# -- this run's notes (SES-22, SES-23a) ---------------------------------------------------------
+
+
+def test_the_notes_of_a_run_stand_behind_the_system_prompt() -> None:
+    assert wire(SystemMessage(content="be brief"), user("go"), system_context="note") == [
+        {"role": "system", "content": "be brief\n\n---\n\nnote"},
+        {"role": "user", "content": "go"},
+    ]
+
+
+def test_the_notes_of_a_run_are_the_system_prompt_where_there_is_none() -> None:
+    assert wire(user("go"), system_context="note") == [
+        {"role": "system", "content": "note"},
+        {"role": "user", "content": "go"},
+    ]
+    assert wire(system_context="note") == [{"role": "system", "content": "note"}]
+    assert wire(SystemMessage(content=""), user("go")) == [{"role": "user", "content": "go"}]
+
+
+def test_a_system_message_within_a_conversation_stays_where_it_is() -> None:
+    later = SystemMessage(content="later")
+    assert wire(user("go"), later, system_context="note")[1:] == [
+        {"role": "user", "content": "go"},
+        {"role": "system", "content": "later"},
+    ]
 
 
 def test_reasoning_is_never_replayed() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
+from meerkat_mob.core.messages import Message
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed, ScriptError
 from meerkat_mob.llm import LlmDone, LlmRequest, LlmTextDelta, LlmToolCallComplete
@@ -21,6 +23,7 @@ from tests.llm.kit import (
     said,
     text_in,
     use,
+    user,
 )
 
 
@@ -135,6 +138,33 @@ async def test_usage_is_four_characters_a_token_of_the_request_and_the_answer() 
         *first.messages, said("x" * 8), said("", use("c", "f")), results({"c": "x" * 10})
     )
     assert (await answer_of(llm, grown)).usage == Usage(input_tokens=15, output_tokens=3)
+
+
+async def test_the_notes_of_a_run_are_shown_to_a_script_and_count() -> None:
+    llm = ScriptedLlm(lambda request: request.system_prompt)
+    request = LlmRequest(model="m", messages=(), system_context="x" * 8)
+    answer = await answer_of(llm, request)
+    assert (text_in(answer), answer.usage) == ("x" * 8, Usage(input_tokens=2, output_tokens=2))
+
+
+async def test_transcripts_that_one_model_answers_in_turn_are_each_counted_once() -> None:
+    class Counted(list[Message]):
+        looks = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            self.looks += 1
+            return cast("Any", super()).__getitem__(place)
+
+    llm = ScriptedLlm(lambda _: "ok")
+    histories = [Counted([user(f"{name} {n}") for n in range(200)]) for name in ("ann", "bob")]
+    for history in histories:
+        await answer_of(llm, LlmRequest(model="m", messages=history))
+        assert history.looks > 200
+    for history in histories:
+        history.looks = 0
+        history.append(user("more"))
+        await answer_of(llm, LlmRequest(model="m", messages=history))
+        assert history.looks < 10
 
 
 async def test_what_was_counted_is_not_counted_again_unless_history_was_rewritten() -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
-from meerkat_mob.agent.loop import Agent, AgentSpec, Emit
+from meerkat_mob.agent.acting import Emit
+from meerkat_mob.agent.loop import MAX_TURNS, Agent, AgentSpec
 from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest
+from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.llm.client import LlmClient
 
@@ -30,8 +32,9 @@ class AgentBuilder:
         session_id: str,
         transcript: Transcript,
         emit: Emit,
+        context: RunContext | None = None,
     ) -> Agent:
-        """The agent of a session.
+        """The agent of a session, which answers as ``context`` what the agent asks it in a run.
 
         Raises ``LlmFailed`` (no client for the model) and ``InvalidParams`` (two tools of one
         name), before anything exists.
@@ -41,7 +44,7 @@ class AgentBuilder:
             session_id=session_id,
             model=request.model,
             max_tokens=request.max_tokens,
-            max_turns=options.max_turns,
+            max_turns=MAX_TURNS if options.max_turns is UNSET else options.max_turns,
             provider_params={} if options.provider_params is UNSET else options.provider_params,
             speaker=options.comms_name or "",
         )
@@ -52,4 +55,5 @@ class AgentBuilder:
             transcript=transcript,
             emit=emit,
             clock=self._clock,
+            context=context,
         )

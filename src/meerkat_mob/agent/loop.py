@@ -8,19 +8,19 @@ exactly one of run_completed and run_failed was said (INV-3, INV-7).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.agent.acting import Emit, run_tools
 from meerkat_mob.agent.retry import RetryPolicy
+from meerkat_mob.agent.surroundings import Surroundings
 from meerkat_mob.agent.tools import ToolSet
-from meerkat_mob.core.content import Content, has_media, text_of
+from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import (
-    AgentEvent,
     ReasoningComplete,
     ReasoningDelta,
     Retrying,
@@ -31,8 +31,6 @@ from meerkat_mob.core.events import (
     TextComplete,
     TextDelta,
     ToolCallRequested,
-    ToolExecutionCompleted,
-    ToolExecutionStarted,
     ToolResultReceived,
     TurnCompleted,
     TurnStarted,
@@ -51,7 +49,10 @@ from meerkat_mob.core.messages import (
     text_of_message,
     tool_uses,
 )
-from meerkat_mob.core.tools import ToolCall, ToolOutcome, tool_error
+from meerkat_mob.core.metadata import SessionLlmIdentity
+from meerkat_mob.core.repair import NOT_STARTED, result_of
+from meerkat_mob.core.run_context import NoSession, RunContext
+from meerkat_mob.core.tools import ToolOutcome
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import (
@@ -62,7 +63,7 @@ from meerkat_mob.errors import (
     NoPendingBoundary,
     RunCancelled,
 )
-from meerkat_mob.llm.assembly import Assembled, Assembler
+from meerkat_mob.llm.assembly import Assembler
 from meerkat_mob.llm.client import (
     LlmClient,
     LlmEvent,
@@ -70,30 +71,19 @@ from meerkat_mob.llm.client import (
     LlmReasoningDelta,
     LlmRequest,
     LlmTextDelta,
-    LlmUsage,
 )
 
-Emit = Callable[[AgentEvent], None]
-_INTERRUPTED: Final = tool_error(
-    "cancelled", "the run was interrupted before this tool was done; it may have had effects"
-)
-
-
-@dataclass
-class _Heard:
-    """What one model call has said and consumed so far."""
-
-    text: list[str] = field(default_factory=list[str])
-    usage: Usage | None = None
+MAX_TURNS: Final = 100
+"""Model calls of one run, when nothing else is said."""
 
 
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What stays the same over an agent's runs. ``speaker`` is its comms name, if it has one."""
+    """What stays the same between swaps. ``speaker`` is the agent's comms name, if it has one."""
 
     session_id: str
     model: str
     max_tokens: int = 4096
-    max_turns: int = 100
+    max_turns: int = MAX_TURNS
     provider_params: Mapping[str, Json] = {}
     speaker: str = ""
     retry: RetryPolicy = RetryPolicy()
@@ -111,10 +101,12 @@ class Agent:
         transcript: Transcript,
         emit: Emit,
         clock: Clock,
+        context: RunContext | None = None,
         usage: Usage | None = None,
     ) -> None:
         self._spec, self._client, self._tools = spec, client, tools
         self._transcript, self._emit, self._clock = transcript, emit, clock
+        self._context = context or NoSession()
         self.usage = usage or Usage()
 
     @property
@@ -127,6 +119,22 @@ class Agent:
         """The provider of its client."""
         return self._client.provider
 
+    def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
+        """Later model calls go to this client, as this model; one that goes on stays where it is.
+
+        The former client is not closed: it may serve others. Raises ``InvalidParams``, and changes
+        nothing, for provider params that are no object.
+        """
+        params: Json = {} if identity.provider_params is UNSET else identity.provider_params
+        if not isinstance(params, Mapping):
+            raise InvalidParams(
+                what="provider params are no object", path="provider_params", hint="give an object"
+            )
+        self._spec = msgspec.structs.replace(
+            self._spec, model=identity.model, provider_params=params
+        )
+        self._client = client
+
     async def run(
         self,
         prompt: Content,
@@ -136,9 +144,9 @@ class Agent:
     ) -> RunResult:
         """A run that starts from a prompt.
 
-        Raises ``LlmFailed`` when the model fails for good, and ``CancelledError`` when cancelled,
-        in both cases with the transcript in order; ``InvalidParams``, before anything happened,
-        for text that is not Unicode.
+        Raises ``LlmFailed`` when the model fails for good, ``StoreError`` when what must be kept
+        before it goes on cannot be, and ``CancelledError`` when cancelled, each with the transcript
+        in order; ``InvalidParams``, before anything happened, for text that is not Unicode.
         """
         user = UserMessage(content=prompt, render_metadata=render_metadata)
         try:
@@ -180,20 +188,23 @@ class Agent:
         self._emit(RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code))
 
     async def _turns(self) -> RunResult:
+        around = Surroundings(self._context, self._transcript, self._tools)
         text, turns, calls = "", 0, 0
         while turns < self._spec.max_turns:
+            await around.refresh()
             self._emit(TurnStarted(turn_number=turns))
-            answer = await self._ask_model()
+            answer = await self._ask_model(around)
             turns += 1
-            said = text_of_message(answer)
-            text = said or text
+            if said := text_of_message(answer):
+                text = said
+                self._emit(TextComplete(content=said))
             uses = tool_uses(answer)
+            self._transcript.push(answer)
             if not uses:
-                self._transcript.push(answer)
                 self._emit(TurnCompleted(stop_reason=answer.stop_reason, usage=self.usage))
                 break
             calls += len(uses)
-            await self._run_tools(answer, uses)
+            await self._act(uses, around.tools)
         return RunResult(
             text=text,
             session_id=self._spec.session_id,
@@ -204,11 +215,11 @@ class Agent:
 
     # -- the model -----------------------------------------------------------------------------
 
-    async def _ask_model(self) -> AssistantMessage:
+    async def _ask_model(self, around: Surroundings) -> AssistantMessage:
         retry = 0
         while True:
             try:
-                return await self._call_model()
+                return await self._call_model(around)
             except LlmFailed as error:
                 retry += 1
                 delay = self._spec.retry.delay_ms(retry, error)
@@ -224,50 +235,36 @@ class Agent:
                 )
                 await asyncio.sleep(delay / 1000)
 
-    async def _call_model(self) -> AssistantMessage:
-        heard = _Heard()
+    async def _call_model(self, around: Surroundings) -> AssistantMessage:
+        """One call, to the client and with the identity of the moment in which it begins."""
+        client = self._client
+        heard = Assembler(provider=client.provider)
         try:
-            assembled = await self._stream(heard)
+            async with aclosing(client.stream(self._request(around))) as events:
+                async for event in events:
+                    _relay(event, self._emit)
+                    heard.feed(event)
+            answer = heard.finish()
         except asyncio.CancelledError:
-            self._keep_partial("".join(heard.text))
+            self._keep_partial(heard.text)
             raise
         finally:  # what a call consumed counts, however it ended
             if heard.usage is not None:
                 self.usage = self.usage + heard.usage
-        answer = AssistantMessage(blocks=assembled.blocks, stop_reason=assembled.stop_reason)
-        if text := text_of_message(answer):
-            self._emit(TextComplete(content=text))
-        return answer
+        return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
 
-    async def _stream(self, heard: _Heard) -> Assembled:
-        request = LlmRequest(
-            model=self._spec.model,
+    def _request(self, around: Surroundings) -> LlmRequest:
+        spec = self._spec
+        return LlmRequest(
+            model=spec.model,
             messages=self._transcript.view(),
-            tools=self._tools.definitions,
-            max_tokens=self._spec.max_tokens,
-            provider_params=self._spec.provider_params,
-            speaker=self._spec.speaker,
+            tools=around.tools.definitions,
+            max_tokens=spec.max_tokens,
+            provider_params=spec.provider_params,
+            speaker=spec.speaker,
+            system_context=around.notes,
+            blobs=around.blobs,
         )
-        assembler = Assembler(provider=self._client.provider)
-        async with aclosing(self._client.stream(request)) as events:
-            async for event in events:
-                self._relay(event, heard)
-                assembler.feed(event)
-        return assembler.finish()
-
-    def _relay(self, event: LlmEvent, heard: _Heard) -> None:
-        match event:
-            case LlmTextDelta(delta=delta):
-                heard.text.append(delta)
-                self._emit(TextDelta(delta=delta))
-            case LlmReasoningDelta(delta=delta):
-                self._emit(ReasoningDelta(delta=delta))
-            case LlmReasoningComplete(text=text):
-                self._emit(ReasoningComplete(content=text))
-            case LlmUsage(usage=usage):
-                heard.usage = usage
-            case _:
-                pass
 
     def _keep_partial(self, text: str) -> None:
         """What was said before an interrupt stays said: the next turn sees where it stopped."""
@@ -277,47 +274,37 @@ class Agent:
 
     # -- tools ---------------------------------------------------------------------------------
 
-    async def _run_tools(self, answer: AssistantMessage, uses: Sequence[ToolUseData]) -> None:
-        """Runs all calls at once and pushes the answer with their results, in call order.
+    async def _act(self, uses: Sequence[ToolUseData], tools: ToolSet) -> None:
+        """Runs the calls of the answer that was pushed last, and pushes their results.
 
-        A cancelled run keeps the results of the tools that were done; the others get an error.
+        No tool starts before the answer is kept. Whatever ends this, each call has its result.
         """
-        self._transcript.push(answer)
-        done: dict[int, ToolOutcome] = {}
+        outcomes: dict[str, ToolOutcome] = {}
         for use in uses:
             self._emit(ToolCallRequested(id=use.id, name=use.name, args=use.args))
         try:
-            async with asyncio.TaskGroup() as group:
-                for index, use in enumerate(uses):
-                    group.create_task(self._run_tool(index, use, done))
+            await self._context.checkpoint()
+            await run_tools(uses, tools, outcomes, emit=self._emit, clock=self._clock)
         finally:
-            self._push_results(uses, done)
+            self._push_results(uses, outcomes)
+        await self._context.checkpoint()
 
-    async def _run_tool(self, index: int, use: ToolUseData, done: dict[int, ToolOutcome]) -> None:
-        began = self._clock()
-        self._emit(ToolExecutionStarted(id=use.id, name=use.name))
-        outcome = _INTERRUPTED
-        try:
-            outcome = await self._tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
-        finally:
-            done[index] = outcome
-            self._emit(
-                ToolExecutionCompleted(
-                    id=use.id,
-                    name=use.name,
-                    result=text_of(outcome.content),
-                    is_error=outcome.is_error,
-                    duration_ms=self._clock() - began,
-                    has_images=has_media(outcome.content),
-                )
-            )
-
-    def _push_results(self, uses: Sequence[ToolUseData], done: Mapping[int, ToolOutcome]) -> None:
+    def _push_results(
+        self, uses: Sequence[ToolUseData], outcomes: Mapping[str, ToolOutcome]
+    ) -> None:
         results: list[ToolResult] = []
-        for index, use in enumerate(uses):
-            outcome = done.get(index, _INTERRUPTED)
-            self._emit(ToolResultReceived(id=use.id, name=use.name, is_error=outcome.is_error))
-            results.append(
-                ToolResult(tool_use_id=use.id, content=outcome.content, is_error=outcome.is_error)
-            )
+        for use in uses:
+            result = result_of(use, outcomes.get(use.id, NOT_STARTED))
+            self._emit(ToolResultReceived(id=use.id, name=use.name, is_error=result.is_error))
+            results.append(result)
         self._transcript.push(ToolResults(results=tuple(results)))
+
+
+def _relay(event: LlmEvent, emit: Emit) -> None:
+    """Tells watchers what the model says while it says it."""
+    if isinstance(event, LlmTextDelta):
+        emit(TextDelta(delta=event.delta))
+    elif isinstance(event, LlmReasoningDelta):
+        emit(ReasoningDelta(delta=event.delta))
+    elif isinstance(event, LlmReasoningComplete):
+        emit(ReasoningComplete(content=event.text))

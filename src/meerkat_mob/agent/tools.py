@@ -13,6 +13,7 @@ from typing import cast
 import msgspec
 
 from meerkat_mob.core.content import ImageBlock, TextBlock
+from meerkat_mob.core.tool_visibility import ToolFilter, permits
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, tool_error
 from meerkat_mob.errors import InvalidParams, MeerkatError
 
@@ -30,6 +31,19 @@ class ToolSet:
                 )
             self._tools[name] = tool
         self.definitions: tuple[ToolDef, ...] = tuple(t.definition for t in self._tools.values())
+        self._filtered: tuple[tuple[ToolFilter, ...], ToolSet] = (), self
+
+    def permitted(self, filters: tuple[ToolFilter, ...]) -> ToolSet:
+        """The tools that every filter shows (TS-1): this set itself when nothing is filtered."""
+        known, found = self._filtered
+        if filters != known:
+            found = self._without_those_hidden(filters)
+            self._filtered = filters, found
+        return found
+
+    def _without_those_hidden(self, filters: tuple[ToolFilter, ...]) -> ToolSet:
+        shown = [tool for name, tool in self._tools.items() if permits(name, *filters)]
+        return self if len(shown) == len(self._tools) else ToolSet(shown)
 
     async def dispatch(self, call: ToolCall) -> ToolOutcome:
         """Runs one call. Everything that goes wrong is an outcome, except that we are cancelled."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from meerkat_mob.core.blobs import Blob
+from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import ToolFilter
 
@@ -39,3 +39,22 @@ class RunContext(Protocol):
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that are there."""
         ...
+
+
+class NoSession:
+    """The context of an agent on its own: nothing waits, hides or lasts."""
+
+    def take_system_context(self) -> tuple[PendingAppend, ...]:
+        """Nothing."""
+        return ()
+
+    def tool_filters(self) -> tuple[ToolFilter, ...]:
+        """None."""
+        return ()
+
+    async def checkpoint(self) -> None:
+        """Keeps nothing."""
+
+    async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
+        """None but those the transcript holds itself."""
+        return NO_BLOBS

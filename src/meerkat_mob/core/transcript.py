@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar, overload
 
-from meerkat_mob.core.blobs import Blob, blob_ids, contents_of, kept_form
+from meerkat_mob.core.blobs import (
+    Blob,
+    blob_ids,
+    contents_of,
+    kept_form,
+    without_inline_images,
+)
+from meerkat_mob.core.content import Content
 from meerkat_mob.core.digest import ConversationDigest
 from meerkat_mob.core.messages import (
     AssistantFlat,
@@ -144,6 +151,12 @@ class Transcript:
         Raises ``ValueError`` for what is no message.
         """
         self._append(decode_message(raw), raw)
+
+    def keep_images(self, content: Content) -> Content:
+        """A content for a later message, without its inline images: they are kept here (BLB-3)."""
+        named, moved = without_inline_images(content)
+        self._blobs.update(moved)
+        return named
 
     def _append(self, message: Message, raw: bytes) -> None:
         if len(self._messages) != self._count:  # another fork wrote here first

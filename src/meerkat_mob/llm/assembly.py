@@ -6,6 +6,8 @@ exactly one end: what comes after it is ignored, and a stream without one is an 
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -65,6 +67,16 @@ class _Call(msgspec.Struct):
     meta: ProviderMeta | UnsetType = UNSET
 
 
+_Other: TypeAlias = (
+    LlmReasoningDelta
+    | LlmReasoningComplete
+    | LlmToolCallDelta
+    | LlmToolCallComplete
+    | LlmUsage
+    | LlmDone
+)
+
+
 class Assembler:
     """Takes the events of one model call, then gives the answer."""
 
@@ -73,8 +85,14 @@ class Assembler:
         self._blocks: list[_Text | _Thought | _Call] = []
         self._calls: dict[str, _Call] = {}
         self._thought: _Thought | None = None
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
+        """What the call has consumed, as far as its provider has said."""
         self._done: LlmDone | None = None
+
+    @property
+    def text(self) -> str:
+        """What was said so far, of a call that may never end."""
+        return "".join("".join(b.parts) for b in self._blocks if isinstance(b, _Text))
 
     def feed(self, event: LlmEvent) -> None:
         """Takes one event; after the end, none any more.
@@ -83,9 +101,13 @@ class Assembler:
         """
         if self._done is not None:
             return
+        if isinstance(event, LlmTextDelta):  # by far the most
+            self._text(event.delta, event.meta)
+        else:
+            self._other(event)
+
+    def _other(self, event: _Other) -> None:
         match event:
-            case LlmTextDelta(delta=delta, meta=meta):
-                self._text(delta, meta)
             case LlmReasoningDelta():
                 self._open_thought()
             case LlmReasoningComplete(text=text, meta=meta):
@@ -96,7 +118,7 @@ class Assembler:
             case LlmToolCallComplete():
                 self._complete(event)
             case LlmUsage(usage=usage):
-                self._usage = usage
+                self.usage = usage
             case LlmDone():
                 self._done = event
 
@@ -112,7 +134,7 @@ class Assembler:
             raise self._done.error
         blocks = tuple(b for b in map(self._block, self._blocks) if b is not None)
         return Assembled(
-            blocks=blocks, stop_reason=self._done.stop_reason or "end_turn", usage=self._usage
+            blocks=blocks, stop_reason=self._done.stop_reason or "end_turn", usage=self.usage
         )
 
     def _text(self, delta: str, meta: ProviderMeta | UnsetType) -> None:

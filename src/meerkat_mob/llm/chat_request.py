@@ -2,7 +2,8 @@
 
 Reasoning is never replayed: the dialect has no place for it. Notices of the runtime are user
 messages with their prefix. User messages in a row become one, with blank lines between: many
-chat templates of local models refuse two turns of the same role.
+chat templates of local models refuse two turns of the same role. A tool's result is text here, so
+its images follow all results as a user message.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Final
 
 import msgspec
 
+from meerkat_mob.core.blobs import with_inline_images
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock, has_media, join, text_of
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import (
     AssistantFlat,
     AssistantMessage,
-    Message,
     SystemMessage,
     SystemNotice,
     ToolResults,
@@ -50,7 +51,7 @@ def request_body(request: LlmRequest) -> bytes:
         )
     body: dict[str, Json] = {
         "model": request.model,
-        "messages": wire_messages(request.messages),
+        "messages": wire_messages(request),
         "stream": True,
         "stream_options": {"include_usage": True},
         _limit_name(request.model): request.max_tokens,
@@ -78,14 +79,15 @@ def _tool(tool: ToolDef) -> Json:
     }
 
 
-def wire_messages(messages: Sequence[Message]) -> list[Json]:
-    """The transcript as the dialect writes it."""
-    wire: list[Json] = []
+def wire_messages(request: LlmRequest) -> list[Json]:
+    """The transcript as the dialect writes it, with this run's notes and the images put back."""
+    prompt, blobs = request.system_prompt, request.blobs
+    wire: list[Json] = [{"role": "system", "content": prompt}] if prompt else []
     said: list[Content] = []  # user messages in a row
-    for message in messages:
+    for place, message in enumerate(request.messages):
         match message:
             case UserMessage(content=content):
-                said.append(content)
+                said.append(with_inline_images(content, blobs))
                 continue
             case SystemNotice():
                 said.append(text_of_message(message))
@@ -94,16 +96,30 @@ def wire_messages(messages: Sequence[Message]) -> list[Json]:
                 wire.extend(_user(said))
                 said.clear()
         match message:
-            case SystemMessage(content=text):
+            case SystemMessage(content=text) if place:
                 wire.append({"role": "system", "content": text})
             case AssistantMessage() | AssistantFlat():
                 wire.append(_assistant(message))
             case ToolResults(results=results):
-                wire.extend(
-                    {"role": "tool", "tool_call_id": r.tool_use_id, "content": text_of(r.content)}
-                    for r in results
-                )
+                for result in results:
+                    shown = with_inline_images(result.content, blobs)
+                    wire.append(_result(result.tool_use_id, shown))
+                    said.extend(_shown_apart(result.tool_use_id, shown))
+            case _:  # the first message is in the prompt
+                pass
     return [*wire, *_user(said)]
+
+
+def _result(call_id: str, content: Content) -> Json:
+    return {"role": "tool", "tool_call_id": call_id, "content": text_of(content)}
+
+
+def _shown_apart(call_id: str, content: Content) -> Iterable[Content]:
+    """The images of a result, with a word on where they belong."""
+    if isinstance(content, str):
+        return ()
+    images = tuple(block for block in content if isinstance(block, ImageBlock))
+    return ((TextBlock(text=f"[images in the result of {call_id}]"), *images),) if images else ()
 
 
 def _user(said: Sequence[Content]) -> Iterable[Json]:
@@ -126,7 +142,7 @@ def _parts(content: Content) -> Json:
                 parts.append({"type": "image_url", "image_url": {"url": url}})
             case TextBlock(text=text):
                 parts.append({"type": "text", "text": text})
-            case _:  # a video, or an image whose bytes are elsewhere
+            case _:  # a video
                 parts.append({"type": "text", "text": text_of((block,))})
     return parts
 

@@ -12,8 +12,10 @@ from typing import Protocol, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.messages import Message, ProviderMeta, StopReason
+from meerkat_mob.core.messages import Message, ProviderMeta, StopReason, SystemMessage
+from meerkat_mob.core.system_context import SEPARATOR
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
@@ -25,6 +27,8 @@ class LlmRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``messages`` is a read-only view of the transcript: a client must neither keep nor change it.
     ``speaker`` is the comms name ``mob/profile/member`` of who asks, empty outside a mob; scripted
     models choose their lines by it. ``provider_params`` go into the provider's body as they are.
+    ``system_context`` holds the notes of this run, rendered, which the transcript never has
+    (SES-23a). ``blobs`` are the images that the messages name, those that are there (BLB-4).
     """
 
     model: str
@@ -34,6 +38,15 @@ class LlmRequest(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     provider_params: Mapping[str, Json] = {}
     speaker: str = ""
+    system_context: str = ""
+    blobs: Mapping[str, Blob] = NO_BLOBS
+
+    @property
+    def system_prompt(self) -> str:
+        """The System message with this run's notes behind it (SES-22); "" without either."""
+        first = self.messages[0] if self.messages else None
+        said = first.content if isinstance(first, SystemMessage) else ""
+        return SEPARATOR.join(part for part in (said, self.system_context) if part)
 
 
 class LlmTextDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):

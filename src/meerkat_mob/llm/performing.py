@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from typing import Final
 
 import msgspec
 
 from meerkat_mob.core.arguments import encode_arguments
 from meerkat_mob.core.messages import Message
-from meerkat_mob.errors import LlmFailed, ScriptError
-from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest
+from meerkat_mob.errors import ScriptError
+from meerkat_mob.llm.client import LlmEvent, LlmRequest
 from meerkat_mob.llm.performance import FILE_NAME, PATTERN_FLAGS, Line, Performance, Step
 from meerkat_mob.llm.progress import Progress, progress_of, texts_in
 from meerkat_mob.llm.reply import Call, Reply, Voice
@@ -48,16 +47,9 @@ class PerformanceLlm:
         self._playing: dict[str, _Playing] = {}
         self._voice = Voice()
 
-    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+    def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
         """See ``LlmClient.stream``. A member without a line ends with ``ScriptError``."""
-        try:
-            reply = self._next(request)
-        except LlmFailed as error:
-            yield LlmDone(error=error)
-            return
-        async with aclosing(self._voice.speak(request, reply)) as events:
-            async for event in events:
-                yield event
+        return self._voice.speak(request, self._next)
 
     async def aclose(self) -> None:
         """Nothing is held."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -51,11 +50,9 @@ class PlainLlm:
         self.provider: Final = "scripted"
         self._voice = Voice()
 
-    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+    def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
         """See ``LlmClient.stream``."""
-        async with aclosing(self._voice.speak(request, plain_reply(request))) as events:
-            async for event in events:
-                yield event
+        return self._voice.speak(request, plain_reply)
 
     async def aclose(self) -> None:
         """Nothing is held."""

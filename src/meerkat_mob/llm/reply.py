@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -31,6 +31,8 @@ from meerkat_mob.llm.client import (
 
 _WORDS: Final = re.compile(r"\S+\s*|\s+")
 _CHARACTERS_PER_TOKEN: Final = 4
+_TRANSCRIPTS: Final = 4096
+"""How many transcripts we know the length of; beyond that they are counted again."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -109,15 +111,27 @@ def hang() -> Reply:
     return Reply(hangs=True)
 
 
+Choose: TypeAlias = Callable[[LlmRequest], Reply]
+"""What is answered to a request."""
+
+
 class Voice:
     """Speaks answers, with call ids of its own: ``call-1``, ``call-2`` and so on."""
 
     def __init__(self) -> None:
         self._calls = 0
-        self._read: dict[str, _Read] = {}
+        self._read: dict[int, _Read] = {}
 
-    async def speak(self, request: LlmRequest, reply: Reply) -> AsyncGenerator[LlmEvent, None]:
-        """The events of an answer to a request, with exactly one end."""
+    async def speak(self, request: LlmRequest, choose: Choose) -> AsyncGenerator[LlmEvent, None]:
+        """The events of the answer that is chosen, with exactly one end.
+
+        ``choose`` is asked at the first event; the ``LlmFailed`` it may raise is the answer, too.
+        """
+        try:
+            reply = choose(request)
+        except LlmFailed as error:
+            yield LlmDone(error=error)
+            return
         await asyncio.sleep(reply.delay)  # even no delay lets others go on, as a real call does
         for word in _WORDS.findall(reply.text):
             yield LlmTextDelta(delta=word)
@@ -138,34 +152,43 @@ class Voice:
         yield LlmDone(stop_reason="tool_use" if reply.calls else "end_turn")
 
     def _estimate(self, request: LlmRequest, reply: Reply) -> Usage:
-        """Made-up counts, four characters for a token: of the whole request, and of the answer.
-
-        What a speaker's last request had is not counted again, so that the cost of a call does
-        not grow with the history.
-        """
-        messages, read = request.messages, self._read.get(request.speaker)
-        if read is None or read.count > len(messages) or messages[read.count - 1] is not read.last:
-            read = _Read(count=0, characters=0, last=None)
-        characters = read.characters
-        for place in range(read.count, len(messages)):
-            characters += _characters(messages[place])
-        if messages:
-            self._read[request.speaker] = _Read(
-                count=len(messages), characters=characters, last=messages[-1]
-            )
-        written = len(reply.text) + sum(len(bytes(c.args)) for c in reply.calls)
+        """Made-up counts, four characters for a token: of the whole request, and of the answer."""
+        asked = len(request.system_context) + self._length(request.messages)
+        written = len(reply.text)
+        for wanted in reply.calls:
+            written += len(bytes(wanted.args))
         return Usage(
-            input_tokens=-(-characters // _CHARACTERS_PER_TOKEN),
+            input_tokens=-(-asked // _CHARACTERS_PER_TOKEN),
             output_tokens=-(-written // _CHARACTERS_PER_TOKEN),
         )
 
+    def _length(self, messages: Sequence[Message]) -> int:
+        """Characters in a transcript. What its last request had is not counted again.
 
-class _Read(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a speaker's transcript was counted, up to which message."""
+        A transcript is known by its first message, and that it only grew by the last one counted.
+        """
+        count = len(messages)
+        if not count:
+            return 0
+        place, length = 0, 0
+        read = self._read.get(id(messages[0]))
+        if read and read.count <= count and messages[read.count - 1] is read.last:
+            place, length = read.count, read.length
+        while place < count:
+            length += _characters(messages[place])
+            place += 1
+        if len(self._read) >= _TRANSCRIPTS:
+            self._read.clear()
+        self._read[id(messages[0])] = _Read(count=count, length=length, last=messages[-1])
+        return length
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How much of a transcript was counted, up to which message."""
 
     count: int
-    characters: int
-    last: Message | None
+    length: int
+    last: Message
 
 
 def _characters(message: Message) -> int:

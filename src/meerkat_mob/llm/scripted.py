@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
 from types import TracebackType
 from typing import Final, TypeAlias, TypeGuard, cast
 
 from meerkat_mob.core.messages import text_of_message
-from meerkat_mob.errors import LlmFailed, ScriptError
-from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest
+from meerkat_mob.errors import ScriptError
+from meerkat_mob.llm.client import LlmEvent, LlmRequest
 from meerkat_mob.llm.reply import Reply, Voice, say
 
 Line: TypeAlias = Reply | str
@@ -47,19 +46,12 @@ class ScriptedLlm:
         self._unexpected: list[str] = []
         self._voice = Voice()
 
-    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+    def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
         """See ``LlmClient.stream``."""
-        self.requests.append(request)
-        try:
-            reply = self._next(request)
-        except LlmFailed as error:
-            yield LlmDone(error=error)
-            return
-        async with aclosing(self._voice.speak(request, reply)) as events:
-            async for event in events:
-                yield event
+        return self._voice.speak(request, self._next)
 
     def _next(self, request: LlmRequest) -> Reply:
+        self.requests.append(request)
         for key in _keys(request.speaker):
             if key in self._answers:
                 return _reply(self._answers[key](request))
