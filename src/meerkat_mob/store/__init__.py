@@ -1,9 +1,9 @@
 """Where facts live."""
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.store.memory import MemoryStore
 from meerkat_mob.store.protocol import (
     Append,
-    Blob,
     Head,
     Install,
     NewRecord,
@@ -11,6 +11,7 @@ from meerkat_mob.store.protocol import (
     Store,
     StoreReader,
 )
+from meerkat_mob.store.waiting import to_the_end
 
 __all__ = (
     "Append",
@@ -22,4 +23,5 @@ __all__ = (
     "Record",
     "Store",
     "StoreReader",
+    "to_the_end",
 )

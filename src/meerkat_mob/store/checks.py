@@ -10,8 +10,9 @@ from typing import Final
 
 from msgspec import UNSET
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import InvalidParams
-from meerkat_mob.store.protocol import Append, Blob
+from meerkat_mob.store.protocol import Append
 
 NEWEST_FORMAT: Final = 2**31 - 1
 

@@ -8,11 +8,12 @@ from itertools import islice
 
 from msgspec import UNSET
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import DuplicateKey, StaleRevision
 from meerkat_mob.store.chain import GENESIS, chained
 from meerkat_mob.store.checks import check
-from meerkat_mob.store.protocol import Append, Blob, Head, Install, Record
+from meerkat_mob.store.protocol import Append, Head, Install, Record
 
 
 class MemoryStore:

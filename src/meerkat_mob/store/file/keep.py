@@ -12,10 +12,11 @@ from typing import Final
 
 from msgspec import UNSET
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import DuplicateKey, StaleRevision, StoreCorrupt
 from meerkat_mob.store.chain import GENESIS, chained, seal_of
 from meerkat_mob.store.file.rows import HEAD, encode_keys, head_of
-from meerkat_mob.store.protocol import Append, Blob, Head, Record
+from meerkat_mob.store.protocol import Append, Head, Record
 
 _FIND_HEAD: Final = f"SELECT {HEAD} FROM heads WHERE stream = ?"  # noqa: S608 our own words
 _FIND_KEY: Final = "SELECT stream, seq FROM keys WHERE key = ?"

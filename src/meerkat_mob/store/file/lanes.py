@@ -67,20 +67,3 @@ async def ask(lane: Lane, work: Callable[[], T]) -> T:
 
     lane.start(guarded, done)
     return await answer
-
-
-async def to_the_end(future: asyncio.Future[T]) -> T:
-    """Waits for ``future`` however often it is cancelled, and only then lets the cancel through."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except Exception:  # raised below, once it is known whether we were cancelled
-            break
-    if cancelled is not None:
-        if not future.cancelled():
-            future.exception()  # it was looked at: nobody else will
-        raise cancelled
-    return future.result()

@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 from typing import Final, Never
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import StoreCorrupt, StoreFailed
 from meerkat_mob.store.chain import GENESIS, follows
 from meerkat_mob.store.file.rows import HEAD, RECORD, Row, head_of, rebuild, record_of
 from meerkat_mob.store.file.schema import is_damage
-from meerkat_mob.store.protocol import Blob, Head, Record
+from meerkat_mob.store.protocol import Head, Record
 
 LARGEST: Final = 2**63 - 1
 

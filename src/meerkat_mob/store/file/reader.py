@@ -12,12 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias, TypeVar
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import StoreClosed
 from meerkat_mob.store.file import look, wal
 from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import OsLock
 from meerkat_mob.store.file.schema import DATABASE, LOCK, open_reader
-from meerkat_mob.store.protocol import Blob, Head, Record
+from meerkat_mob.store.protocol import Head, Record
 
 T = TypeVar("T")
 Look: TypeAlias = tuple[sqlite3.Connection, str, TemporaryDirectory[str] | None]

@@ -14,15 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import RealmDamaged, RealmUnreadable
 from meerkat_mob.store.file import wal
-from meerkat_mob.store.file.lanes import Lane, ask, to_the_end
+from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import Lease, OsLock, hold
 from meerkat_mob.store.file.reader import FileReader
 from meerkat_mob.store.file.schema import LOCK, open_reader, open_writer, unreadable
 from meerkat_mob.store.file.writer import Writer
-from meerkat_mob.store.protocol import Append, Blob, Install, Record
+from meerkat_mob.store.protocol import Append, Install, Record
+from meerkat_mob.store.waiting import to_the_end
 
 MakeLane: TypeAlias = Callable[[str], Lane]
 """Makes a lane, given the name of what it is for."""

@@ -15,14 +15,16 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import RealmFenced, StoreClosed, StoreCorrupt, StoreError, StoreFailed
 from meerkat_mob.store.checks import check
 from meerkat_mob.store.file.keep import keep
-from meerkat_mob.store.file.lanes import Lane, ask, to_the_end
+from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import BEAT_MS, Lease
 from meerkat_mob.store.file.schema import is_damage
-from meerkat_mob.store.protocol import Append, Blob, Install, Record
+from meerkat_mob.store.protocol import Append, Install, Record
+from meerkat_mob.store.waiting import to_the_end
 
 MOST_AT_ONCE: Final = 1000
 """Commits in one transaction; the others go into the next."""

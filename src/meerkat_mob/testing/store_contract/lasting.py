@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import DuplicateKey, StaleRevision
-from meerkat_mob.store.protocol import Blob
 from meerkat_mob.testing.expect import holds, refuses, same
 from meerkat_mob.testing.store_contract.maker import OpenStore, append, bodies
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from meerkat_mob.core.blobs import blob_id
+from meerkat_mob.core.blobs import Blob, blob_id
 from meerkat_mob.errors import StaleRevision
 from meerkat_mob.store.chain import GENESIS, follows
-from meerkat_mob.store.protocol import Append, Blob, NewRecord
+from meerkat_mob.store.protocol import Append, NewRecord
 from meerkat_mob.testing.expect import holds, refuses, same
 from meerkat_mob.testing.store_contract.maker import OpenStore, append, bodies
 
