@@ -26,6 +26,7 @@ MeerkatError                       catch this to catch us
 │   ├── SessionNotRunning          nothing to interrupt
 │   ├── PersistenceDisabled        asked an ephemeral service for what only a durable one has
 │   ├── SessionUnsupported         an option outside its window
+│   ├── MissingSessionMetadata     a stored session does not say which model answers
 │   └── SystemContextConflict      an idempotency key was used for another text
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
@@ -331,6 +332,19 @@ class SessionUnsupported(SessionError):
     def __init__(self, *, what: str, session_id: str | None = None) -> None:
         super().__init__(what, session_id=session_id)
         self.what = what
+
+
+class MissingSessionMetadata(SessionError):
+    """A session cannot be resumed: nothing in it tells which model answers (REC-1)."""
+
+    code = "SESSION_METADATA_MISSING"
+
+    def __init__(self, *, session_id: str) -> None:
+        super().__init__(
+            f"session {session_id} does not say which model answers: "
+            "create a new one, with a model, from its messages",
+            session_id=session_id,
+        )
 
 
 class SystemContextConflict(SessionError):

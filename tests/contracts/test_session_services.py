@@ -7,7 +7,8 @@ import pytest
 
 from meerkat_mob.llm.client import LlmClient
 from meerkat_mob.sessions.service import SessionService
-from meerkat_mob.testing.builders import a_service
+from meerkat_mob.store import MemoryStore
+from meerkat_mob.testing.builders import a_clock, a_persistent_service, a_service
 from meerkat_mob.testing.session_contract import RULES, OpenService, SessionRule
 
 
@@ -20,7 +21,18 @@ async def ephemeral(
     await service.aclose()
 
 
-HOMES: dict[str, OpenService] = {"ephemeral": ephemeral}
+@asynccontextmanager
+async def persistent(
+    llm: LlmClient, *, max_sessions: int = 10_000
+) -> AsyncGenerator[SessionService, None]:
+    store = MemoryStore(clock=a_clock(step=1))
+    service = await a_persistent_service(llm, store, max_sessions=max_sessions)
+    yield service
+    await service.aclose()
+    await store.aclose()
+
+
+HOMES: dict[str, OpenService] = {"ephemeral": ephemeral, "persistent": persistent}
 
 
 def name_of(rule: Callable[..., object]) -> str:

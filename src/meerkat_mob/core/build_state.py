@@ -52,7 +52,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
     """The durable build options.
 
     ``call_timeout_override`` is ms, or off; absent means the model's own. How many peer notices
-    are shown inline: -1 all, 0 none, absent 50.
+    are shown inline: -1 all, 0 none, absent 50. ``max_turns`` are the model calls of one run.
     """
 
     system_prompt: str | UnsetType = UNSET
@@ -67,6 +67,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
     shell_env: Mapping[str, str] | UnsetType = UNSET
     mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
+    max_turns: int | UnsetType = UNSET
 
 
 def resolve_authority(

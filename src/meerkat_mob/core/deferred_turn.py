@@ -1,7 +1,8 @@
 """The first turn of a session that was created without running one (spec sessions 1.5).
 
 A deferred create arms the state; build-only overrides are taken until the first turn starts. What
-was staged for a turn that never reached the agent is put back in front of what came meanwhile.
+was staged is consumed by the turn that brings it to the agent, and stays in front of what came
+meanwhile when that turn never got there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.core.content import Content, is_blank, join, normal
+from meerkat_mob.core.content import Content, is_blank, normal
 from meerkat_mob.core.messages import ToolResult
 
 FirstTurnPhase: TypeAlias = Literal["inactive", "pending", "consumed"]
@@ -92,30 +93,30 @@ def stage_tool_results(
     return msgspec.structs.replace(state, pending_tool_results=staged), len(results)
 
 
-def take_turn(state: DeferredTurnState) -> tuple[DeferredTurnState, TakenTurn]:
-    """A turn starts: it takes all that was staged, and the first turn is no longer to come."""
-    taken = TakenTurn(
+def take_turn(state: DeferredTurnState) -> TakenTurn:
+    """What a turn that starts now takes. Nothing is gone before it is consumed (SES-13)."""
+    return TakenTurn(
         phase=state.first_turn_phase,
         prompt=state.pending_initial_prompt,
         results=state.pending_tool_results,
     )
-    started, _ = mark_initial_turn_started(state)
-    return DeferredTurnState(first_turn_phase=started.first_turn_phase), taken
 
 
-def put_back(state: DeferredTurnState, taken: TakenTurn) -> DeferredTurnState:
-    """The turn failed before the agent ran: as if it had never started (SES-13).
+def consume(state: DeferredTurnState, taken: TakenTurn) -> DeferredTurnState:
+    """The turn has reached the agent: what it took is gone, what came meanwhile stays.
 
-    A prompt staged meanwhile stays, behind the one that was taken.
+    Of a turn that failed before that nothing is consumed, so it is as if it had never started.
+    Consuming twice is the same as once.
     """
-    meanwhile, prompt = state.pending_initial_prompt, taken.prompt
-    if prompt is UNSET:
-        prompt = meanwhile
-    elif meanwhile is not UNSET:
-        both = join((prompt.prompt, meanwhile.prompt))
-        prompt = PendingPrompt(prompt=both, accepted_at=prompt.accepted_at)
+    started, _ = mark_initial_turn_started(state)
+    prompt = started.pending_initial_prompt
+    results = tuple(r for r in started.pending_tool_results if not _among(r, taken.results))
     return DeferredTurnState(
-        first_turn_phase=taken.phase,
-        pending_initial_prompt=prompt,
-        pending_tool_results=(*taken.results, *state.pending_tool_results),
+        first_turn_phase=started.first_turn_phase,
+        pending_initial_prompt=UNSET if prompt is taken.prompt else prompt,
+        pending_tool_results=results,
     )
+
+
+def _among(one: PendingToolResults, taken: Sequence[PendingToolResults]) -> bool:
+    return any(one is other for other in taken)  # equal ones may have been staged twice

@@ -51,7 +51,8 @@ def close_open_calls(
     """
     by_id = {result.tool_use_id: result for result in known}
     results = [
-        by_id.pop(call.id, None) or result_of(call, otherwise) for call in open_calls(transcript)
+        by_id.pop(call.id) if call.id in by_id else result_of(call, otherwise)
+        for call in open_calls(transcript)
     ]
     results += by_id.values()
     if results:

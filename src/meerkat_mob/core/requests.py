@@ -12,10 +12,13 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.core.build_state import MobToolAuthorityContext
 from meerkat_mob.core.content import Content, TextBlock
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import RenderMetadata, UserMessage
 from meerkat_mob.core.metadata import PeerMeta
+from meerkat_mob.core.provider_names import Provider
+from meerkat_mob.core.session import Session
 from meerkat_mob.core.tools import Tool
 
 ExecutionKind: TypeAlias = Literal["content_turn", "resume_pending"]
@@ -24,18 +27,23 @@ ExecutionKind: TypeAlias = Literal["content_turn", "resume_pending"]
 class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the session's agent is built, beside its model.
 
+    ``resume_session`` is a session that goes on: what is not said here stays as it is there.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
     the caller provides; ``provider_params`` go into each model request as they are (RFC 7396).
     """
 
     session_id: str | UnsetType = UNSET
+    resume_session: Session | UnsetType = UNSET
+    provider: Provider | UnsetType = UNSET
+    self_hosted_server_id: str | UnsetType = UNSET
     comms_name: str | None = None
     peer_meta: PeerMeta | UnsetType = UNSET
     realm_id: str | UnsetType = UNSET
-    keep_alive: bool = False
+    keep_alive: bool | UnsetType = UNSET
     provider_params: Mapping[str, Json] | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
-    max_turns: int = 100
+    max_turns: int | UnsetType = UNSET
+    mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET
 
 
 class CreateSessionRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ retry after the application is still a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -73,16 +73,22 @@ def stage_append(
     return SystemContextState(pending=(*state.pending, append), seen=seen), "staged"
 
 
-def mark_pending_applied(state: SystemContextState) -> SystemContextState:
-    """A boundary took all that waited; their keys are known as applied (SES-21)."""
-    if not state.pending:
+def mark_pending_applied(
+    state: SystemContextState, taken: Sequence[PendingAppend] | None = None
+) -> SystemContextState:
+    """A boundary took what waited; its keys are known as applied (SES-21).
+
+    ``taken`` are the first of those that waited, when more have come meanwhile.
+    """
+    count = len(state.pending) if taken is None else len(taken)
+    if not count:
         return state
     seen = dict(state.seen)
-    for append in state.pending:
+    for append in state.pending[:count]:
         key = append.idempotency_key
         if key is not UNSET and key in seen:
             seen[key] = msgspec.structs.replace(seen[key], state="applied")
-    return SystemContextState(seen=seen)
+    return SystemContextState(pending=state.pending[count:], seen=seen)
 
 
 def render_append(append: PendingAppend) -> str:

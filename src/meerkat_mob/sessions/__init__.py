@@ -3,14 +3,18 @@
 from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.ephemeral import EphemeralSessionService
 from meerkat_mob.sessions.feed import EventFeed
+from meerkat_mob.sessions.persistent import PersistentSessionService
+from meerkat_mob.sessions.recovery import (
+    RecoveryContext,
+    RecoveryOverrides,
+    build_recovered_session,
+)
 from meerkat_mob.sessions.ring import Ring
-from meerkat_mob.sessions.service import (
-    BuildAgent,
-    SessionAgent,
+from meerkat_mob.sessions.service import BuildAgent, SessionAgent, SessionService
+from meerkat_mob.sessions.views import (
     SessionHistory,
     SessionInfo,
     SessionQuery,
-    SessionService,
     SessionSummary,
     SessionUsage,
     SessionView,
@@ -21,7 +25,10 @@ __all__ = (
     "BuildAgent",
     "EphemeralSessionService",
     "EventFeed",
+    "PersistentSessionService",
     "Phase",
+    "RecoveryContext",
+    "RecoveryOverrides",
     "Ring",
     "SessionAgent",
     "SessionHistory",
@@ -32,4 +39,5 @@ __all__ = (
     "SessionUsage",
     "SessionView",
     "Signal",
+    "build_recovered_session",
 )

@@ -20,12 +20,19 @@ Watch = Callable[[EventEnvelope], None]
 
 
 class EventFeed:
-    """One session's stream. Watchers are called at once and must not block."""
+    """One session's stream, numbered behind ``after``. Watchers are called at once."""
 
-    def __init__(self, source_id: str, *, clock: Clock, ids: Callable[[], str]) -> None:
+    def __init__(
+        self, source_id: str, *, clock: Clock, ids: Callable[[], str], after: int = 0
+    ) -> None:
         self._source_id, self._clock, self._ids = source_id, clock, ids
-        self._ring: Ring[EventEnvelope] = Ring(KEPT)
+        self._ring: Ring[EventEnvelope] = Ring(KEPT, start=after)
         self._watchers: list[Watch] = []
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event, or the one that the first will follow."""
+        return self._ring.end
 
     def emit(self, event: AgentEvent) -> None:
         """Numbers an event and gives it to everyone.

@@ -1,115 +1,284 @@
 """A live session: its transcript, its agent, its events, and the one run it may have.
 
-Rule: from admission to the end of a run the session answers reads from what was last committed,
-and whatever ends a run leaves the session ready for the next one. A turn that ends before its
-agent began is as if it had never started (SES-13).
+Rule: from admission to the end of a run the session answers reads from what was last committed;
+memory never runs ahead of what was kept; and whatever ends a run leaves the session ready for the
+next one. A turn that ends before its agent began is as if it had never started (SES-13).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from meerkat_mob.core.content import Content, has_video, is_blank, join
-from meerkat_mob.core.deferred_turn import (
-    DeferredTurnState,
-    TakenTurn,
-    allows_build_overrides,
-    arm,
-    put_back,
-    stage_initial_prompt,
-    take_turn,
-)
-from meerkat_mob.core.events import AgentEvent, RunResult, RunStarted
+from meerkat_mob.core.blobs import Blob
+from meerkat_mob.core.content import Content, has_video
+from meerkat_mob.core.deferred_turn import allows_build_overrides
+from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed, RunResult, RunStarted
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest, with_instructions
-from meerkat_mob.core.transcript import Transcript
-from meerkat_mob.errors import InvalidParams, RunCancelled, SessionUnsupported
+from meerkat_mob.core.inputs import Receipt
+from meerkat_mob.core.metadata import SessionLlmIdentity, identity_of, with_identity
+from meerkat_mob.core.repair import OUTCOME_UNKNOWN, close_open_calls
+from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
+from meerkat_mob.core.system_context import PendingAppend, render_prompt
+from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.errors import (
+    InvalidParams,
+    NoPendingBoundary,
+    RunCancelled,
+    SessionNotFound,
+    SessionUnsupported,
+)
+from meerkat_mob.llm.client import LlmClient
 from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.feed import EventFeed
-from meerkat_mob.sessions.service import (
-    BuildAgent,
-    SessionInfo,
-    SessionSummary,
-    SessionUsage,
-    SessionView,
-)
+from meerkat_mob.sessions.fold import head_of
+from meerkat_mob.sessions.ledger import Ledger
+from meerkat_mob.sessions.run import Run, Ticket, TurnEnd
+from meerkat_mob.sessions.service import BuildAgent
+from meerkat_mob.sessions.state import SessionState, with_answerer
+from meerkat_mob.sessions.views import SessionSummary, SessionView, summary_of, view_of
+from meerkat_mob.store import to_the_end
 
+T = TypeVar("T")
+Change: TypeAlias = Callable[[SessionState], tuple[SessionState, T]]
+"""From what is kept to what shall be, with an answer. The same state back is no change."""
+Work: TypeAlias = Callable[[Run], Awaitable[RunResult | None]]
+
+EVENTS: Final = 1_000_000
+"""Event numbers reserved at a time: more than a run says between two commits."""
 TAKES_VIDEO: Final = frozenset({"gemini", "scripted"})
 """Providers that a video can be sent to. The others would lose it, so they are not asked."""
 
 
 class LiveSession:
-    """One session in memory. The service owns it and nobody else keeps it."""
+    """A session that can take a turn. The service owns it and nobody else keeps it.
+
+    ``kept`` is what was committed last; ``shown`` is the same without the messages of a run that
+    goes on. ``gate_open`` says whether checkpoints are written.
+    """
 
     def __init__(
         self,
-        session_id: str,
+        state: SessionState,
         request: CreateSessionRequest,
         *,
         build_agent: BuildAgent,
+        ledger: Ledger,
         clock: Clock,
         ids: Callable[[], str],
     ) -> None:
-        self.id: Final = session_id
-        self.labels: Final = dict(request.labels)
+        self.id: Final = state.session_id
         self.request: Final = request
-        self.created_at: Final = clock()
-        self.updated_at = self.created_at
-        self.deferred = _first_turn(request, now=self.created_at)
-        """What waits for the next turn, and whether it would be the first."""
-        self.events: Final = EventFeed(f"session:{session_id}", clock=clock, ids=ids)
-        self.admission: Final = Admission(session_id)
-        self._transcript: Final = Transcript()
-        self._agent: Final = build_agent(
-            request, session_id=session_id, transcript=self._transcript, emit=self._emit
+        self.events: Final = EventFeed(
+            f"session:{self.id}", clock=clock, ids=ids, after=state.events_until
         )
-        self._refuse_video(request.prompt)
-        self._clock = clock
-        self._run: asyncio.Task[RunResult] | None = None
-        self._began = False
+        self.admission: Final = Admission(self.id)
+        self.gate_open = True
+        self._transcript: Final = state.transcript.fork()
+        self._agent: Final = build_agent(
+            request,
+            session_id=self.id,
+            transcript=self._transcript,
+            emit=self._emit,
+            context=self,
+        )
+        self._agent.usage = state.usage
+        self.refuse_video(request.prompt)
+        self.kept = with_answerer(state, self._agent.provider)
+        self.shown = self.kept
+        self._ledger, self._lock = ledger, asyncio.Lock()
+        self._run: Run | None = None
         self._ended: asyncio.Event = asyncio.Event()
         self._ended.set()
         self._when_closed: Callable[[], None] | None = None
-        if request.system_prompt:
-            self._transcript.set_system_prompt(request.system_prompt)
-        self._commit()
+
+    async def open(self, stored: SessionState | None = None) -> None:
+        """Keeps the beginning of a new session, or how one that is ``stored`` goes on.
+
+        Raises ``StoreError``.
+        """
+        after = msgspec.structs.replace(self.kept, events_until=self.events.last + EVENTS)
+        if stored is None:
+            await self._ledger.open(after, self._installing(after))
+        else:
+            await self._ledger.keep(stored, after, None, self._installing(after))
+
+    # -- what lasts ----------------------------------------------------------------------------
+
+    async def keep(self, change: Change[T], *, then: Callable[[], None] | None = None) -> T:
+        """Commits a change of what lasts, now; ``then`` is done in the step of the commit.
+
+        Raises what ``change`` raises, ``StoreError``, and ``SessionNotFound`` once archived.
+        """
+        async with self._lock:
+            if self.kept.archived:
+                raise SessionNotFound(session_id=self.id)
+            after, answer = change(self.kept)
+            if after is not self.kept:
+                install = self._installing(after, then)
+                await self._ledger.keep(self.kept, after, None, install)
+            return answer
+
+    async def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
+        """Another client for later calls, with what is kept of who answers, in one step."""
+
+        def change(kept: SessionState) -> tuple[SessionState, None]:
+            metadata = with_identity(kept.metadata, identity)
+            after = msgspec.structs.replace(kept, metadata=metadata, answered_by=client.provider)
+            return after, None
+
+        await self.keep(change, then=lambda: self._agent.swap(client, identity))
+
+    def swap_client(self, client: LlmClient) -> None:
+        """Another client for later calls. Nothing of it is kept."""
+        self._agent.swap(client, identity_of(self.kept.metadata))
+
+    def _installing(
+        self, after: SessionState, then: Callable[[], None] | None = None, *, ends: bool = False
+    ) -> Callable[[int], None]:
+        def install(at: int) -> None:
+            kept = self.kept = msgspec.structs.replace(after, updated_at=at)
+            if self._run is None or ends:
+                self.shown = kept
+            else:
+                shown = self.shown
+                self.shown = msgspec.structs.replace(
+                    kept, transcript=shown.transcript, usage=shown.usage
+                )
+            if then is not None:
+                then()
+
+        return install
+
+    def _roll_back(self) -> None:
+        self._transcript.restore(self.kept.transcript)
+        self._agent.usage = self.kept.usage
 
     # -- turns ---------------------------------------------------------------------------------
 
-    async def start_turn(self, request: StartTurnRequest) -> RunResult:
+    async def start_turn(self, request: StartTurnRequest, ticket: Ticket | None = None) -> TurnEnd:
         """One run, from admission to commit. Its errors are those of ``SessionService``."""
-        self._refuse_video(request.prompt, *(message.content for message in request.preface))
+        self.refuse_video(request.prompt, *(message.content for message in request.preface))
         self.admission.send(Signal.REQUEST_START_TURN)
-        if request.system_prompt is not None and not allows_build_overrides(self.deferred):
+        if request.system_prompt is not None and not allows_build_overrides(self.kept.deferred):
             self.admission.send(Signal.ABORT)
             raise SessionUnsupported(
                 what="a system prompt is taken by the first turn of a deferred session only: "
                 "create a new session for another one",
                 session_id=self.id,
             )
-        self.admission.send(Signal.BEGIN_RUN)
-        self.deferred, taken = take_turn(self.deferred)
-        self._began = False
-        self._ended.clear()
-        self._run = asyncio.create_task(
-            self._perform(request, taken), name=f"run of session {self.id}"
-        )
-        cancels = _cancels_of_this_task()
-        try:
-            return await self._run
-        except asyncio.CancelledError:
-            if _cancels_of_this_task() > cancels:
-                raise
-            raise RunCancelled from None
-        finally:
-            self._finish(taken)
+        return await self._go(Run(request, self.kept, ticket), self._ask_agent)
 
-    def _refuse_video(self, *contents: Content) -> None:
+    async def write_context(self, appends: Sequence[PendingAppend], ticket: Ticket) -> TurnEnd:
+        """Writes context into the System message for good; asks no model (SES-23b, EPH-32)."""
+
+        async def write(_: Run) -> None:
+            prompt = render_prompt(self._transcript.system_prompt or "", appends)
+            self._transcript.set_system_prompt(prompt)
+
+        self.admission.send(Signal.REQUEST_START_TURN)
+        return await self._go(Run(StartTurnRequest(), self.kept, ticket), write)
+
+    async def _go(self, run: Run, work: Work) -> TurnEnd:
+        self.admission.send(Signal.BEGIN_RUN)
+        self._run = run
+        self._ended.clear()
+        run.task = asyncio.create_task(
+            self._to_its_end(run, work), name=f"run of session {self.id}"
+        )
+        try:
+            return await asyncio.shield(run.task)
+        except asyncio.CancelledError:  # whoever asked for the run has gone: it ends, and is kept
+            run.cut_off()
+            with suppress(Exception):
+                await to_the_end(run.task)
+            raise
+
+    async def _to_its_end(self, run: Run, work: Work) -> TurnEnd:
+        result, receipt = None, None
+        error: Exception | None = None
+        unkept: Exception | None = None
+        try:
+            run.insist()
+            result = await work(run)
+        except asyncio.CancelledError:
+            if run.task is not None:
+                run.task.uncancel()
+            error = RunCancelled()
+        except Exception as fault:  # whatever it is, the run must end in order
+            error = fault
+        run.over = True
+        self.admission.send(Signal.RESOLVE_RUN)
+        try:
+            receipt = await self._conclude(run, error)
+        except Exception as fault:
+            unkept = fault
+        finally:
+            self._finish(run, unkept)
+        if unkept is not None:
+            raise unkept from error
+        if error is not None and receipt is None:
+            raise error
+        return TurnEnd(result=result, receipt=receipt)
+
+    async def _conclude(self, run: Run, error: Exception | None) -> Receipt | None:
+        """Commits what the run did; what never began, or cannot be kept, has not happened."""
+        if error is not None and not run.began:
+            self._roll_back()
+            if run.ticket is None or not isinstance(error, NoPendingBoundary):
+                return None
+        try:
+            async with self._lock:
+                after = run.applied_to(self.kept, self._transcript, self._agent.usage)
+                if self.events.last + EVENTS // 2 > after.events_until:
+                    until = self.events.last + EVENTS
+                    after = msgspec.structs.replace(after, events_until=until)
+                ended = run.ended(after, error)
+                install = self._installing(after, ends=True)
+                await self._ledger.keep(self.kept, after, ended, install)
+        except BaseException:
+            self._roll_back()
+            raise
+        return None if ended.receipt is UNSET else ended.receipt
+
+    def _finish(self, run: Run, unkept: Exception | None) -> None:
+        self._run = None
+        self.admission.send(Signal.FINALIZE_TURN)
+        word = run.last_word(self.id, unkept)
+        if word is not None:
+            self.events.emit(word)
+        self._ended.set()
+        if self.admission.phase is Phase.SHUTTING_DOWN:
+            self._close()
+
+    async def _ask_agent(self, run: Run) -> RunResult:
+        """Runs a prompt, or what the transcript waits for (spec sessions 3.1, steps 5 to 7)."""
+        request, prompt = run.request, run.prompt()
+        if request.system_prompt is not None:
+            self._transcript.set_system_prompt(request.system_prompt)
+        close_open_calls(self._transcript, run.results(), otherwise=OUTCOME_UNKNOWN)
+        if run.continues(prompt):
+            return await self._agent.run_pending()
+        return await self._agent.run(
+            prompt, preface=request.preface, render_metadata=request.render_metadata
+        )
+
+    def _emit(self, event: AgentEvent) -> None:
+        """What the agent says goes to the feed; that it ended is said once it is committed."""
+        run = self._run
+        if run is not None:
+            run.began = run.began or isinstance(event, RunStarted)
+            if isinstance(event, RunCompleted | RunFailed):
+                run.terminal = event
+                return
+        self.events.emit(event)
+
+    def refuse_video(self, *contents: Content) -> None:
         """Raises ``InvalidParams`` for a video that the model's provider takes none of (EPH-2)."""
         provider = self._agent.provider
         if provider not in TAKES_VIDEO and any(map(has_video, contents)):
@@ -119,51 +288,38 @@ class LiveSession:
                 hint="send images or text, or choose a model that takes videos",
             )
 
-    async def _perform(self, request: StartTurnRequest, taken: TakenTurn) -> RunResult:
-        """Runs a prompt, or what the transcript waits for (spec sessions 3.1, steps 5 and 6)."""
-        if request.system_prompt is not None:
-            self._transcript.set_system_prompt(request.system_prompt)
-        staged = "" if taken.prompt is UNSET else taken.prompt.prompt
-        said = with_instructions(request.prompt, request.additional_instructions)
-        prompt = join((staged, said))
-        has_content = not is_blank(prompt) or bool(request.preface)
-        if request.execution_kind == "resume_pending" or (
-            request.execution_kind is UNSET and not has_content
-        ):
-            return await self._agent.run_pending()
-        return await self._agent.run(
-            prompt, preface=request.preface, render_metadata=request.render_metadata
-        )
-
-    def _emit(self, event: AgentEvent) -> None:
-        """What the agent says goes to the feed; its first word tells that it began."""
-        self._began = self._began or isinstance(event, RunStarted)
-        self.events.emit(event)
-
-    def _finish(self, taken: TakenTurn) -> None:
-        self._run = None
-        self.admission.send(Signal.RESOLVE_RUN)
-        if self._began:
-            self.updated_at = self._clock()
-            self._commit()
-        else:
-            self.deferred = put_back(self.deferred, taken)
-            if self._transcript != self.committed:
-                self._transcript.replace_all(self.committed.view())
-        self.admission.send(Signal.FINALIZE_TURN)
-        self._ended.set()
-        if self.admission.phase is Phase.SHUTTING_DOWN:
-            self._close()
-
     def interrupt(self) -> None:
         """Cancels the run. It stops at once, repairs its transcript and ends as cancelled.
 
         A second one, while the first takes effect, changes nothing. Raises ``SessionNotRunning``.
         """
-        already = self.admission.interrupted
         self.admission.send(Signal.REQUEST_INTERRUPT)
-        if self._run is not None and not already:
-            self._run.cancel()
+        if self._run is not None:
+            self._run.cut_off()
+
+    # -- what the agent asks: see RunContext ---------------------------------------------------
+
+    def take_system_context(self) -> tuple[PendingAppend, ...]:
+        """The notes that wait for this run."""
+        return self._run.take_context() if self._run is not None else ()
+
+    def tool_filters(self) -> tuple[ToolFilter, ...]:
+        """The filters in force for the next model call."""
+        return self._run.take_filters(self.kept) if self._run is not None else ()
+
+    async def checkpoint(self) -> None:
+        """Keeps what the run has said so far; nothing else is written while a run goes on."""
+        run = self._run
+        if run is None or not self._ledger.lasts or not self.gate_open:
+            return
+        async with self._lock:
+            if self._transcript != self.kept.transcript:
+                after = run.applied_to(self.kept, self._transcript, self._agent.usage)
+                await self._ledger.keep(self.kept, after, None, self._installing(after))
+
+    async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
+        """Those of the named images that were kept."""
+        return await self._ledger.blobs(ids)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -185,54 +341,16 @@ class LiveSession:
 
     # -- looks: never wait ---------------------------------------------------------------------
 
-    def _commit(self) -> None:
-        """What is here now is what reads answer from, until the next commit. Costs no history."""
-        self.committed = self._transcript.fork()
-        usage = self._agent.usage
-        self._view = SessionView(
-            state=SessionInfo(
-                session_id=self.id,
-                created_at=self.created_at,
-                updated_at=self.updated_at,
-                message_count=len(self.committed),
-                is_active=False,
-                model=self._agent.model,
-                provider=self._agent.provider,
-                last_assistant_text=self.committed.last_assistant_text,
-                labels=self.labels,
-            ),
-            billing=SessionUsage(total_tokens=usage.total, usage=usage),
-        )
-
     def view(self) -> SessionView:
         """The session as of its last commit, with whether it runs now."""
-        state = msgspec.structs.replace(self._view.state, is_active=self.admission.is_active)
-        return SessionView(state=state, billing=self._view.billing)
+        shown = self.shown
+        return view_of(
+            self.id, head_of(shown), at=shown.updated_at, is_active=self.admission.is_active
+        )
 
     def summary(self) -> SessionSummary:
         """The same in a line."""
-        state = self._view.state
-        return SessionSummary(
-            session_id=self.id,
-            created_at=state.created_at,
-            updated_at=state.updated_at,
-            message_count=state.message_count,
-            total_tokens=self._view.billing.total_tokens,
-            is_active=self.admission.is_active,
-            labels=self.labels,
+        shown = self.shown
+        return summary_of(
+            self.id, head_of(shown), at=shown.updated_at, is_active=self.admission.is_active
         )
-
-
-def _first_turn(request: CreateSessionRequest, *, now: int) -> DeferredTurnState:
-    """A deferred create arms the first turn, and stages its prompt if it says so (DEF-1)."""
-    if request.initial_turn != "defer":
-        return DeferredTurnState()
-    armed = arm(DeferredTurnState())
-    if request.deferred_prompt_policy == "discard":
-        return armed
-    return stage_initial_prompt(armed, request.prompt, now=now)
-
-
-def _cancels_of_this_task() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()

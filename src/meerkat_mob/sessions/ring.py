@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 class Ring(Generic[T]):
-    """The last ``bound`` items, each with a position that only grows, from 0."""
+    """The last ``bound`` items, each with a position that only grows, from ``start``."""
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, *, start: int = 0) -> None:
         self._items: deque[T] = deque(maxlen=bound)
         self._waiting: set[asyncio.Future[None]] = set()
-        self.end = 0
+        self.end = start
         """The position the next item will have."""
         self.closed = False
 

@@ -5,20 +5,32 @@ An agent is a protocol here: this room knows the life of sessions, not how a run
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
-import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
+from meerkat_mob.core.build_state import MobToolAuthorityContext
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import AgentEvent, EventEnvelope, RunResult
 from meerkat_mob.core.inputs import ApplyOutput, Boundary
-from meerkat_mob.core.messages import Message, RenderMetadata, UserMessage
+from meerkat_mob.core.messages import RenderMetadata, ToolResult, UserMessage
+from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
+from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.session import Session
+from meerkat_mob.core.system_context import AppendStatus, PendingAppend
+from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
+from meerkat_mob.llm.client import LlmClient
+from meerkat_mob.sessions.recovery import RecoveryOverrides
+from meerkat_mob.sessions.views import (
+    SessionHistory,
+    SessionQuery,
+    SessionSummary,
+    SessionView,
+)
 
 
 class SessionAgent(Protocol):
@@ -50,6 +62,10 @@ class SessionAgent(Protocol):
         """A run that continues; see ``meerkat_mob.agent.Agent.run_pending``."""
         ...
 
+    def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
+        """Another client for the calls to come, and who it is asked as."""
+        ...
+
 
 class BuildAgent(Protocol):
     """Makes the agent of a session over its transcript; starts nothing."""
@@ -61,68 +77,10 @@ class BuildAgent(Protocol):
         session_id: str,
         transcript: Transcript,
         emit: Callable[[AgentEvent], None],
+        context: RunContext,
     ) -> SessionAgent:
         """The agent, or what its builder refuses with."""
         ...
-
-
-class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The state of a session as of its last finished run; times in ms UTC."""
-
-    session_id: str
-    created_at: int
-    updated_at: int
-    message_count: int
-    is_active: bool
-    model: str
-    provider: str
-    last_assistant_text: str | None
-    labels: Mapping[str, str]
-
-
-class SessionUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a session has consumed."""
-
-    total_tokens: int
-    usage: Usage
-
-
-class SessionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A session read."""
-
-    state: SessionInfo
-    billing: SessionUsage
-
-
-class SessionSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A session listed."""
-
-    session_id: str
-    created_at: int
-    updated_at: int
-    message_count: int
-    total_tokens: int
-    is_active: bool
-    labels: Mapping[str, str]
-
-
-class SessionQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Which sessions to list. Labels must all match; then offset, then limit."""
-
-    limit: int | None = None
-    offset: int = 0
-    labels: Mapping[str, str] = {}
-
-
-class SessionHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A page of committed messages, oldest first; ``offset`` is cut to the count."""
-
-    session_id: str
-    message_count: int
-    offset: int
-    limit: int | None
-    has_more: bool
-    messages: tuple[Message, ...]
 
 
 class SessionService(Protocol):
@@ -156,7 +114,89 @@ class SessionService(Protocol):
         ...
 
     async def has_live_session(self, session_id: str) -> bool:
-        """Whether the session can take a turn."""
+        """Whether the session is in memory, ready for a turn."""
+        ...
+
+    async def wait_session_registered(self, session_id: str) -> None:
+        """Waits until a session lives; its first turn may still be going on (EPH-3)."""
+        ...
+
+    async def fork_session(
+        self,
+        session_id: str,
+        *,
+        at: int | None = None,
+        new_id: str | UnsetType = UNSET,
+        overrides: RecoveryOverrides | None = None,
+    ) -> str:
+        """A second session with the same past, or its first ``at`` messages; returns its id.
+
+        Usage and metadata are whole (SES-5). Without ``overrides`` it gets the tools of the live
+        session. A run that goes on does not show in it. Raises what ``create_session`` raises.
+        """
+        ...
+
+    # -- control -------------------------------------------------------------------------------
+
+    async def append_system_context(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        source: str | UnsetType = UNSET,
+        idempotency_key: str | UnsetType = UNSET,
+    ) -> AppendStatus:
+        """A note for the next run: part of what its model is asked, never of the transcript.
+
+        A key is known for ever: the same text and source again is ``duplicate`` (SES-20). Raises
+        ``InvalidParams`` for blank text, ``SystemContextConflict``, ``SessionNotFound``.
+        """
+        ...
+
+    async def stage_tool_results(self, session_id: str, results: Sequence[ToolResult]) -> int:
+        """Keeps results of tools that somebody else ran, for the next turn; returns how many.
+
+        Raises ``InvalidParams`` for a video in them, ``SessionNotFound``.
+        """
+        ...
+
+    async def update_session_keep_alive(self, session_id: str, *, keep_alive: bool) -> None:
+        """Whether the session stays awake: kept at once, whatever becomes of a turn (SVC-12)."""
+        ...
+
+    async def update_session_mob_authority_context(
+        self, session_id: str, context: MobToolAuthorityContext | None
+    ) -> None:
+        """What the session may do to mobs: kept at once; None clears it."""
+        ...
+
+    async def set_session_tool_filter(self, session_id: str, tools: ToolFilter) -> None:
+        """Which tools the model sees: kept at once, in force from the next model call on."""
+        ...
+
+    async def set_session_client(self, session_id: str, client: LlmClient) -> None:
+        """Another client for later calls. Lives as long as the session does in memory."""
+        ...
+
+    async def hot_swap_session_llm_identity(
+        self, session_id: str, client: LlmClient, identity: SessionLlmIdentity
+    ) -> None:
+        """Another client and what is kept of who answers, in one step."""
+        ...
+
+    async def live_session_llm_identity(self, session_id: str) -> SessionLlmIdentity:
+        """Who answers in a live session."""
+        ...
+
+    def cancel_all_checkpointers(self) -> None:
+        """Closes the gates of all live sessions: their runs write nothing before their ends.
+
+        Everything else is kept as ever: ends of runs, appends, staged results, setters (PER-22).
+        """
+        ...
+
+    def rearm_all_checkpointers(self) -> None:
+        """Opens the gates again."""
         ...
 
     async def read(self, session_id: str) -> SessionView:
@@ -164,7 +204,10 @@ class SessionService(Protocol):
         ...
 
     async def list(self, query: SessionQuery) -> Sequence[SessionSummary]:
-        """Live sessions in the order they were made."""
+        """Sessions that are not archived, in the order they were made.
+
+        Raises ``InvalidParams`` for labels that are no texts.
+        """
         ...
 
     async def read_history(
@@ -194,7 +237,7 @@ class SessionService(Protocol):
         ...
 
     async def export_session(self, session_id: str) -> Session:
-        """The whole session as a document. Costs as much as the history is long."""
+        """The whole session as a document, as of its last run."""
         ...
 
     async def apply_runtime_turn(
@@ -206,6 +249,16 @@ class SessionService(Protocol):
         contributing_input_ids: tuple[str, ...],
     ) -> ApplyOutput:
         """One run with its receipt (EPH-30). ``NoPendingBoundary`` is a success without result."""
+        ...
+
+    async def apply_runtime_context_appends(
+        self,
+        session_id: str,
+        run_id: str,
+        appends: Sequence[PendingAppend],
+        contributing_input_ids: tuple[str, ...],
+    ) -> ApplyOutput:
+        """Writes context into the System message for good; no model is asked (EPH-32)."""
         ...
 
     async def aclose(self) -> None:

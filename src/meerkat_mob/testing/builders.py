@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from itertools import count
 from typing import Final, Literal, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.comms import PEER_ADDED
@@ -30,8 +30,9 @@ from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
 from meerkat_mob.core.tools import Execute, Tool, ToolCall, ToolDef, ToolOutcome
 from meerkat_mob.llm.client import LlmClient
-from meerkat_mob.sessions.ephemeral import EphemeralSessionService
+from meerkat_mob.sessions import EphemeralSessionService, PersistentSessionService
 from meerkat_mob.sessions.service import SessionService
+from meerkat_mob.store import Store
 
 EventT = TypeVar("EventT")
 NEW_YEAR_2030: Final = 1_893_456_000_000
@@ -78,6 +79,25 @@ def a_service(
     )
 
 
+async def a_persistent_service(
+    llm: LlmClient,
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    ids: Callable[[], str] | None = None,
+    max_sessions: int = 10_000,
+) -> PersistentSessionService:
+    """Sessions in a store, all answered by one model."""
+    now = clock or a_clock(step=1)
+    return await PersistentSessionService.open(
+        store,
+        build_agent=AgentBuilder(client_for=lambda _: llm, clock=now),
+        clock=now,
+        ids=ids or some_ids(),
+        max_sessions=max_sessions,
+    )
+
+
 def a_request(
     prompt: Content = "",
     *,
@@ -88,7 +108,7 @@ def a_request(
     tools: tuple[Tool, ...] = (),
     session_id: str | None = None,
     comms_name: str | None = None,
-    max_turns: int = 100,
+    max_turns: int | UnsetType = UNSET,
 ) -> CreateSessionRequest:
     """A request for a session that runs its prompt, or defers its first turn."""
     initial: Literal["defer", "run_immediately"] = "defer" if defer else "run_immediately"

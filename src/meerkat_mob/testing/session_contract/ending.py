@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec.structs import replace
+
 from meerkat_mob.core.events import RunCompleted, RunFailed, ToolExecutionStarted, TurnStarted
 from meerkat_mob.errors import (
     PersistenceDisabled,
@@ -11,7 +13,7 @@ from meerkat_mob.errors import (
     SessionNotFound,
 )
 from meerkat_mob.llm import ScriptedLlm, call, hang
-from meerkat_mob.sessions.service import SessionQuery
+from meerkat_mob.sessions import SessionQuery
 from meerkat_mob.testing.builders import (
     a_request,
     a_session,
@@ -30,7 +32,10 @@ async def an_archived_session_is_out_of_life(open_service: OpenService) -> None:
         before = await service.read(session_id)
         await service.archive(session_id)
         same(await service.list(SessionQuery()), [], "what is listed")
-        same(await service.read(session_id), before, "the final view")
+        after = await service.read(session_id)
+        holds(after.state.updated_at >= before.state.updated_at, "it was touched")
+        state = replace(after.state, updated_at=before.state.updated_at)
+        same(replace(after, state=state), before, "the final view")
         holds(not await service.has_live_session(session_id), "it is not live")
         for command in (
             lambda: service.start_turn(session_id, a_turn()),
@@ -40,7 +45,9 @@ async def an_archived_session_is_out_of_life(open_service: OpenService) -> None:
         ):
             with refuses(SessionNotFound):
                 await command()
-        if not service.supports_persistent_sessions:
+        if service.supports_persistent_sessions:
+            same(len((await service.read_history(session_id)).messages), 2, "what was said")
+        else:
             with refuses(PersistenceDisabled):
                 await service.read_history(session_id)
 
@@ -87,20 +94,23 @@ async def an_archive_nobody_waits_for_is_done_all_the_same(open_service: OpenSer
 
 
 async def discard_ends_a_session_without_a_trace(open_service: OpenService) -> None:
-    """EPH-11: a run is interrupted and awaited; afterwards nobody knows the id."""
+    """EPH-11, PER-13: a run is interrupted and awaited; only what was kept is left."""
     async with open_service(ScriptedLlm([hang()])) as service:
         session_id = await a_session(service)
         events = service.subscribe_session_events(session_id)
         turn = await a_turn_at(TurnStarted, service, session_id)
         await service.discard_live_session(session_id)
-        holds(turn.done(), "the run has ended")
+        holds(not await service.has_live_session(session_id), "it is not live")
         with refuses(RunCancelled):
             await turn
         same(
             [isinstance(e.payload, RunFailed) async for e in events][-1:], [True], "the last event"
         )
-        with refuses(SessionNotFound):
-            await service.read(session_id)
+        if service.supports_persistent_sessions:
+            holds(not (await service.read(session_id)).state.is_active, "it rests in its store")
+        else:
+            with refuses(SessionNotFound):
+                await service.read(session_id)
 
 
 async def closing_ends_every_run_and_every_stream(open_service: OpenService) -> None:
@@ -112,9 +122,8 @@ async def closing_ends_every_run_and_every_stream(open_service: OpenService) -> 
         archiving = asyncio.create_task(service.archive(ids[0]))
         await asyncio.sleep(0)
         await service.aclose()
-        same(await service.list(SessionQuery()), [], "live sessions")
-        for turn in turns:
-            holds(turn.done(), "the run has ended")
+        for session_id, turn in zip(ids, turns, strict=True):
+            holds(not await service.has_live_session(session_id), "it is not live")
             with refuses(RunCancelled):
                 await turn
         await archiving

@@ -12,7 +12,7 @@ from meerkat_mob.core.reserved import DEFERRED_TURN, LABELS, SESSION_METADATA
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import RunCancelled, SessionNotFound
 from meerkat_mob.llm import ScriptedLlm, hang, say
-from meerkat_mob.sessions.service import SessionQuery
+from meerkat_mob.sessions import SessionQuery
 from meerkat_mob.testing.builders import a_request, a_session, a_turn, a_turn_at
 from meerkat_mob.testing.expect import holds, refuses, same
 from meerkat_mob.testing.session_contract.maker import OpenService, said

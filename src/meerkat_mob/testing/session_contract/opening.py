@@ -9,7 +9,7 @@ from meerkat_mob.core.requests import StartTurnRequest
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import AgentError, LlmFailed, SessionUnsupported
 from meerkat_mob.llm import ScriptedLlm, fail, say
-from meerkat_mob.sessions.service import SessionQuery
+from meerkat_mob.sessions import SessionQuery
 from meerkat_mob.testing.builders import a_request, a_session, a_turn, the_next
 from meerkat_mob.testing.expect import holds, refuses, same
 from meerkat_mob.testing.session_contract.maker import OpenService, said

@@ -1,0 +1,157 @@
+"""The state a session begins with: a new one, or one that goes on.
+
+The rule: what a request says wins over what is stored, what it does not say stays (SVC-13), and a
+first turn that was once started never comes again (DEF-2).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from meerkat_mob.core.build_state import SessionBuildState
+from meerkat_mob.core.deferred_turn import (
+    DeferredTurnState,
+    allows_build_overrides,
+    arm,
+    stage_initial_prompt,
+)
+from meerkat_mob.core.metadata import SessionMetadata
+from meerkat_mob.core.provider_names import infer_provider
+from meerkat_mob.core.requests import CreateSessionRequest
+from meerkat_mob.core.reserved import DEFERRED_TURN, SESSION_METADATA
+from meerkat_mob.core.session import Session
+from meerkat_mob.core.transcript import Transcript
+from meerkat_mob.errors import SessionNotFound, SessionUnsupported
+from meerkat_mob.sessions.state import SessionState, state_of
+
+
+def first_state(request: CreateSessionRequest, *, session_id: str, now: int) -> SessionState:
+    """What a session that is created now begins with.
+
+    Raises ``SessionNotFound`` for one that was archived, and ``SessionUnsupported`` for a system
+    prompt that comes after the first turn (SES-11).
+    """
+    document = request.build.resume_session
+    if document is UNSET:
+        return _new(request, session_id=session_id, now=now)
+    return _resumed(document, request, session_id=session_id, now=now)
+
+
+def _new(request: CreateSessionRequest, *, session_id: str, now: int) -> SessionState:
+    transcript = Transcript()
+    if request.system_prompt:
+        transcript.set_system_prompt(request.system_prompt)
+    deferred = DeferredTurnState()
+    if request.initial_turn == "defer":
+        deferred = _armed(request, transcript, arm(deferred), now)
+    return SessionState(
+        session_id=session_id,
+        created_at=now,
+        updated_at=now,
+        metadata=_metadata(request, None),
+        build=_build(request, SessionBuildState()),
+        transcript=transcript,
+        labels=dict(request.labels),
+        deferred=deferred,
+    )
+
+
+def _resumed(
+    document: Session, request: CreateSessionRequest, *, session_id: str, now: int
+) -> SessionState:
+    metadata = _metadata(request, SESSION_METADATA.read(document.metadata))
+    known = msgspec.structs.replace(
+        document, metadata=SESSION_METADATA.write(document.metadata, metadata)
+    )
+    state = state_of(known)
+    if state.archived:
+        raise SessionNotFound(session_id=document.id)
+    _insist_on_tools(state, request)
+    transcript, deferred = state.transcript, state.deferred
+    untold = DEFERRED_TURN.read(document.metadata) is None
+    if request.initial_turn == "defer" and untold and _is_template(transcript):
+        deferred = _armed(request, transcript, arm(deferred), now)
+    if request.system_prompt is not None and request.system_prompt != transcript.system_prompt:
+        if not allows_build_overrides(deferred):
+            raise SessionUnsupported(
+                what="the first turn of this session was started: its system prompt stays; "
+                "resume it without one, or create a new session",
+                session_id=session_id,
+            )
+        transcript.set_system_prompt(request.system_prompt)
+    return msgspec.structs.replace(
+        state,
+        session_id=session_id,
+        build=_build(request, state.build),
+        labels=dict(request.labels) if request.labels else state.labels,
+        deferred=deferred,
+        events_until=0,
+    )
+
+
+def _insist_on_tools(state: SessionState, request: CreateSessionRequest) -> None:
+    """A session that had tools does not go on without them: its model knows of them."""
+    given = {tool.definition.name for tool in request.build.external_tools}
+    lacking = [d.name for d in state.build.recoverable_tool_defs if d.name not in given]
+    if lacking:
+        raise SessionUnsupported(
+            what=f"session {state.session_id} has tools that this program did not provide: "
+            f"{', '.join(lacking)}; give them to resume_session as external_tools",
+            session_id=state.session_id,
+        )
+
+
+def _is_template(transcript: Transcript) -> bool:
+    """Whether nothing was said yet, except by the System message."""
+    return len(transcript) == (0 if transcript.system_prompt is None else 1)
+
+
+def _armed(
+    request: CreateSessionRequest, transcript: Transcript, armed: DeferredTurnState, now: int
+) -> DeferredTurnState:
+    """A deferred create arms the first turn, and stages its prompt if it says so (DEF-1)."""
+    if request.deferred_prompt_policy == "discard":
+        return armed
+    return stage_initial_prompt(armed, transcript.keep_images(request.prompt), now=now)
+
+
+def _metadata(request: CreateSessionRequest, stored: SessionMetadata | None) -> SessionMetadata:
+    options = request.build
+    known = stored or SessionMetadata(
+        model=request.model, max_tokens=request.max_tokens, provider=infer_provider(request.model)
+    )
+    provider = options.provider
+    if provider is UNSET:
+        same = known.model == request.model
+        provider = known.provider if same else infer_provider(request.model)
+    params = options.provider_params
+    said = {
+        "self_hosted_server_id": options.self_hosted_server_id,
+        "provider_params": params if params is UNSET else dict(params),
+        "keep_alive": options.keep_alive,
+        "peer_meta": options.peer_meta,
+        "realm_id": options.realm_id,
+        "comms_name": UNSET if options.comms_name is None else options.comms_name,
+    }
+    return msgspec.structs.replace(
+        known,
+        model=request.model,
+        max_tokens=request.max_tokens,
+        provider=provider,
+        **{name: value for name, value in said.items() if value is not UNSET},
+    )
+
+
+def _build(request: CreateSessionRequest, known: SessionBuildState) -> SessionBuildState:
+    options = request.build
+    said = {
+        "system_prompt": UNSET if request.system_prompt is None else request.system_prompt,
+        "max_turns": options.max_turns,
+        "mob_tool_authority_context": options.mob_tool_authority_context,
+    }
+    return msgspec.structs.replace(
+        known,
+        recoverable_tool_defs=tuple(tool.definition for tool in options.external_tools),
+        **{name: value for name, value in said.items() if value is not UNSET},
+    )

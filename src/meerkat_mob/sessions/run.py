@@ -1,0 +1,161 @@
+"""One run of a session: what it was asked, what it took, and how it ended.
+
+The rule: what a run takes of its session is gone only when it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from msgspec import UNSET
+
+from meerkat_mob.core.content import Content, is_blank, join
+from meerkat_mob.core.deferred_turn import consume, take_turn
+from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed, RunResult
+from meerkat_mob.core.inputs import Boundary, Receipt
+from meerkat_mob.core.messages import ToolResult
+from meerkat_mob.core.requests import StartTurnRequest, with_instructions
+from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
+from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.transcript import Transcript
+from meerkat_mob.core.usage import Usage
+from meerkat_mob.errors import MeerkatError, NoPendingBoundary, RunCancelled
+from meerkat_mob.sessions.facts import RunEnded, RunOutcome
+from meerkat_mob.sessions.state import SessionState
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a runtime wants to see on the receipt of a run."""
+
+    run_id: str
+    boundary: Boundary
+    contributing_input_ids: tuple[str, ...] = ()
+
+
+class TurnEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run that is committed. No result: there was nothing to do, or no model was to be asked."""
+
+    result: RunResult | None
+    receipt: Receipt | None
+
+
+class Run:
+    """A run from its admission to its commit."""
+
+    def __init__(
+        self, request: StartTurnRequest, kept: SessionState, ticket: Ticket | None
+    ) -> None:
+        self.request, self.ticket = request, ticket
+        self.taken = take_turn(kept.deferred)
+        self.began = False
+        """Whether the agent has begun: only then anything is consumed."""
+        self.terminal: AgentEvent | None = None
+        """The agent's last word, said aloud once it is committed."""
+        self.task: asyncio.Task[TurnEnd] | None = None
+        self.over = False
+        """Whether only its commit is left: then nothing stops it any more."""
+        self._is_cut_off = self._is_on = False
+        self._context = kept.context.pending  # what comes during the run waits for the next one
+        self._context_taken = False
+        self._filter: tuple[ToolFilter, int] | None = None
+
+    # -- interrupts ----------------------------------------------------------------------------
+
+    def insist(self) -> None:
+        """The first step. Raises ``CancelledError`` when it was interrupted before it."""
+        self._is_on = True
+        if self._is_cut_off:
+            raise asyncio.CancelledError
+
+    def cut_off(self) -> None:
+        """Stops it, once and unless it is over. A task that was not begun could not clean up."""
+        if self._is_cut_off or self.over:
+            return
+        self._is_cut_off = True
+        if self._is_on and self.task is not None:
+            self.task.cancel()
+
+    # -- what the agent takes ------------------------------------------------------------------
+
+    def take_context(self) -> tuple[PendingAppend, ...]:
+        """See ``RunContext.take_system_context``."""
+        self._context_taken = True
+        return self._context
+
+    def take_filters(self, kept: SessionState) -> tuple[ToolFilter, ...]:
+        """See ``RunContext.tool_filters``."""
+        state = kept.visibility
+        self._filter = (state.staged_filter, state.staged_revision)
+        return state.inherited_base_filter, state.staged_filter
+
+    def results(self) -> tuple[ToolResult, ...]:
+        """What was staged of tools that somebody else ran."""
+        return tuple(result for staged in self.taken.results for result in staged.results)
+
+    def prompt(self) -> Content:
+        """What was staged, and what this run was asked; blank when there is neither."""
+        staged = "" if self.taken.prompt is UNSET else self.taken.prompt.prompt
+        request = self.request
+        return join((staged, with_instructions(request.prompt, request.additional_instructions)))
+
+    def continues(self, prompt: Content) -> bool:
+        """Whether it goes on from what is pending (spec sessions 3.1, step 6)."""
+        kind = self.request.execution_kind
+        if kind is not UNSET:
+            return kind == "resume_pending"
+        return is_blank(prompt) and not self.request.preface
+
+    # -- what is committed ---------------------------------------------------------------------
+
+    def applied_to(self, kept: SessionState, transcript: Transcript, usage: Usage) -> SessionState:
+        """The session with all that this run did so far."""
+        after = msgspec.structs.replace(kept, transcript=transcript.fork(), usage=usage)
+        if not self.began:
+            return after
+        deferred = consume(kept.deferred, self.taken)
+        if deferred != kept.deferred:
+            after = msgspec.structs.replace(after, deferred=deferred)
+        if self._context_taken and (waiting := _still(self._context, kept.context.pending)):
+            context = mark_pending_applied(kept.context, waiting)
+            after = msgspec.structs.replace(after, context=context)
+        state = kept.visibility
+        if self._filter is not None and self._filter[1] != state.active_revision:
+            active, revision = self._filter
+            visibility = msgspec.structs.replace(
+                state, active_filter=active, active_revision=revision
+            )
+            after = msgspec.structs.replace(after, visibility=visibility)
+        return after
+
+    def ended(self, after: SessionState, error: Exception | None) -> RunEnded:
+        """How it ended, with a receipt unless it failed."""
+        if error is not None and not isinstance(error, NoPendingBoundary):
+            code = error.code if isinstance(error, MeerkatError) else MeerkatError.code
+            cut = isinstance(error, RunCancelled)
+            return RunEnded(outcome="cancelled" if cut else "failed", usage=after.usage, error=code)
+        outcome: RunOutcome = "completed" if error is None else "nothing_pending"
+        if self.ticket is None:
+            return RunEnded(outcome=outcome, usage=after.usage)
+        receipt = Receipt(
+            run_id=self.ticket.run_id,
+            boundary=self.ticket.boundary,
+            contributing_input_ids=self.ticket.contributing_input_ids,
+            conversation_digest=after.transcript.digest(),
+            message_count=len(after.transcript),
+        )
+        return RunEnded(outcome=outcome, usage=after.usage, receipt=receipt)
+
+    def last_word(self, session_id: str, unkept: Exception | None) -> AgentEvent | None:
+        """The run's terminal event: the agent's own, or that what it did could not be kept."""
+        if unkept is None or not isinstance(self.terminal, RunCompleted):
+            return self.terminal
+        code = unkept.code if isinstance(unkept, MeerkatError) else MeerkatError.code
+        return RunFailed(session_id=session_id, error=str(unkept), code=code)
+
+
+def _still(
+    taken: tuple[PendingAppend, ...], pending: tuple[PendingAppend, ...]
+) -> tuple[PendingAppend, ...]:
+    """What of the taken context still waits: nothing, once a checkpoint has committed it."""
+    return taken if pending[: len(taken)] == taken else ()
