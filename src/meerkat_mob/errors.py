@@ -574,7 +574,9 @@ class MobExists(MobError):
     code = "MOB_EXISTS"
 
     def __init__(self, *, mob_id: str) -> None:
-        super().__init__(f"mob {mob_id!r} exists in this realm: destroy it, or choose another id")
+        super().__init__(
+            f"mob {mob_id!r} exists in this realm: choose another id (run takes --id)"
+        )
         self.mob_id = mob_id
 
 

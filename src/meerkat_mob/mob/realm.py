@@ -7,9 +7,10 @@ rest is given what it needs.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import overload
 
 from meerkat_mob import _target
 from meerkat_mob.agent import AgentBuilder
@@ -20,8 +21,12 @@ from meerkat_mob.llm import ClientChoice, LlmClient, choose, open_client
 from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.session_service import for_mobs
-from meerkat_mob.sessions import EphemeralSessionService
-from meerkat_mob.store import MemoryStore
+from meerkat_mob.sessions import (
+    EphemeralSessionService,
+    PersistentSessionService,
+    SessionService,
+)
+from meerkat_mob.store import MemoryStore, Store
 
 
 class Clients:
@@ -54,22 +59,32 @@ class Clients:
 
 
 class Realm:
-    """Mobs that share sessions, a store and a network. Use it with ``async with``."""
+    """Mobs that share sessions, a store and a network. Made by ``open_realm``.
 
-    def __init__(self, *, clients: Clients, clock: Clock, ids: Callable[[], str]) -> None:
+    Use it with ``async with``, or end it with ``aclose``.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionService,
+        store: Store,
+        *,
+        clients: Clients,
+        clock: Clock,
+        ids: Callable[[], str],
+    ) -> None:
         self._clients, self._clock, self._ids = clients, clock, ids
-        self._store = MemoryStore(clock=clock)
+        self._store = store
         self._router = Router(ids=ids)
-        self.sessions = EphemeralSessionService(
-            build_agent=AgentBuilder(client_for=clients, clock=clock), clock=clock, ids=ids
-        )
-        self.service = for_mobs(self.sessions, ids=ids)
+        self.sessions = sessions
+        self.service = for_mobs(sessions, ids=ids)
         self._mobs: dict[str, Mob] = {}
 
     async def create_mob(self, definition: MobDefinition) -> Mob:
         """A new mob in this realm, running and without members.
 
-        Raises ``DefinitionInvalid`` with every error of the definition, and ``MobExists``.
+        Raises ``DefinitionInvalid`` with every error of the definition, and ``MobExists`` for an
+        id that this realm knows, also from before it was opened.
         """
         if definition.id in self._mobs:
             raise MobExists(mob_id=definition.id)
@@ -96,13 +111,18 @@ class Realm:
         return tuple(self._mobs[k] for k in sorted(self._mobs))
 
     async def aclose(self) -> None:
-        """Ends every run, then frees sessions, store and model clients. Idempotent."""
+        """Ends every run, keeps what they did, then frees everything. Idempotent."""
         for mob in self.mobs():
             mob.close()
         await self.service.runtime_adapter().aclose()
         await self.sessions.aclose()
         await self._store.aclose()
         await self._clients.aclose()
+
+    def __await__(self) -> Generator[None, None, Realm]:
+        """Itself: ``await open_realm(…)`` reads the same with a path and without."""
+        yield from ()  # a generator is what ``await`` wants, and there is nothing to wait for
+        return self
 
     async def __aenter__(self) -> Realm:
         return self
@@ -116,6 +136,56 @@ class Realm:
         await self.aclose()
 
 
+class OpeningRealm:
+    """A realm that is kept in a folder, and about to be opened: await it, or ``async with`` it."""
+
+    def __init__(self, opened: Callable[[], Coroutine[None, None, Realm]]) -> None:
+        self._opened = opened
+        self._realm: Realm | None = None
+
+    def __await__(self) -> Generator[None, None, Realm]:
+        return self._opened().__await__()
+
+    async def __aenter__(self) -> Realm:
+        self._realm = await self._opened()
+        return self._realm
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._realm is not None:
+            await self._realm.aclose()
+
+
+@overload
+def open_realm(
+    path: None = None,
+    *,
+    llm: LlmClient | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    env: Mapping[str, str] | None = None,
+    clock: Clock = _target.now_ms,
+    ids: Callable[[], str] | None = None,
+) -> Realm: ...
+
+
+@overload
+def open_realm(
+    path: Path | str | None,
+    *,
+    llm: LlmClient | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    env: Mapping[str, str] | None = None,
+    clock: Clock = _target.now_ms,
+    ids: Callable[[], str] | None = None,
+) -> Realm | OpeningRealm: ...
+
+
 def open_realm(
     path: Path | str | None = None,
     *,
@@ -125,24 +195,57 @@ def open_realm(
     env: Mapping[str, str] | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
-) -> Realm:
-    """A realm. Without a path its sessions live in memory, and end with it.
+) -> Realm | OpeningRealm:
+    """A realm. With a path its sessions survive the process; without one they end with it.
 
-    ``llm`` answers for every member; else each profile's model is asked from its provider, with
-    ``base_url`` and ``api_key`` or what ``env`` (the process's variables) holds. Raises
-    ``CapabilityUnavailable`` when a path asks for sessions that survive: a browser tab has none,
-    and on the host they are not available yet.
+    ``path`` is a folder, which is made if it is not there. ``llm`` answers for every member; else
+    each profile's model is asked from its provider, with ``base_url`` and ``api_key`` or what
+    ``env`` (the process's variables) holds.
+
+    Raises ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
+    ``RealmLocked`` when another process holds it, ``RealmUnreadable``, and ``RealmDamaged``.
     """
-    if path is not None:
-        why = (
-            "a browser tab keeps sessions in memory only"
-            if _target.IN_BROWSER
-            else "this version keeps sessions in memory only"
-        )
-        raise CapabilityUnavailable(
-            capability="persistent_sessions", why=why, instead="open the realm without a path"
-        )
     clients = Clients(
         llm=llm, base_url=base_url, api_key=api_key, env=os.environ if env is None else env
     )
-    return Realm(clients=clients, clock=clock, ids=ids or Ids(clock, _target.entropy))
+    build_agent = AgentBuilder(client_for=clients, clock=clock)
+    minted = ids or Ids(clock, _target.entropy)
+    if path is None:
+        sessions = EphemeralSessionService(build_agent=build_agent, clock=clock, ids=minted)
+        store = MemoryStore(clock=clock)
+        return Realm(sessions, store, clients=clients, clock=clock, ids=minted)
+    if _target.IN_BROWSER:
+        raise CapabilityUnavailable(
+            capability="persistent_sessions",
+            why="a browser tab keeps sessions in memory only",
+            instead="open the realm without a path",
+        )
+    folder = Path(path)
+
+    async def opened() -> Realm:
+        store = await _open_store(folder, clock)
+        try:
+            sessions = await PersistentSessionService.open(
+                store, build_agent=build_agent, clock=clock, ids=minted
+            )
+        except BaseException:
+            await store.aclose()
+            raise
+        return Realm(sessions, store, clients=clients, clock=clock, ids=minted)
+
+    return OpeningRealm(opened)
+
+
+async def _open_store(folder: Path, clock: Clock) -> Store:
+    # Imported here: a realm in memory needs no SQLite, and a page does not carry these modules.
+    from meerkat_mob.store.file import open_file_store
+    from meerkat_mob.store.file.flock import flock
+    from meerkat_mob.store.file.threads import ThreadLane
+
+    return await open_file_store(
+        folder,
+        clock=clock,
+        holder=_target.process_name(),
+        lane=ThreadLane,
+        lock=flock if _target.OS_LOCKS else None,
+    )

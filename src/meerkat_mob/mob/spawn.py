@@ -36,6 +36,7 @@ from meerkat_mob.errors import (
     MemberExists,
     ProfileNotFound,
     RuntimeNotReady,
+    StoreError,
     WiringRefused,
 )
 from meerkat_mob.mob.context import MobContext
@@ -52,6 +53,7 @@ from meerkat_mob.mob.state import Command, require
 from meerkat_mob.mob.tools import OFFERED, builtin_tools, task_tools
 from meerkat_mob.mob.wiring import wiring_targets
 from meerkat_mob.runtime import SessionExecutor
+from meerkat_mob.sessions import SessionService
 
 RESERVED: Final = "__flow_system_"
 
@@ -105,7 +107,7 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
         await sessions.create_session(
             _session_request(spec, profile, context.mob_id, mode, prompt, session_id, tools)
         )
-        undo.push_async_callback(sessions.discard_live_session, session_id)
+        undo.push_async_callback(_let_go_of, sessions, session_id)
         adapter.register_session(
             session_id,
             SessionExecutor(sessions, session_id),
@@ -116,6 +118,15 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
         await context.journal.record(lambda: _facts(context, spec, profile, mode, session_id))
         undo.pop_all()
     context.endpoints[spec.member_id] = endpoint
+
+
+async def _let_go_of(sessions: SessionService, session_id: str) -> None:
+    """The session of a member that never came to be. If it cannot be archived, it rests."""
+    if sessions.supports_persistent_sessions:
+        with suppress(StoreError):
+            await sessions.archive(session_id)
+            return
+    await sessions.discard_live_session(session_id)
 
 
 def _admit(context: MobContext, spec: SpawnSpec) -> Profile:

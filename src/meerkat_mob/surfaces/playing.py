@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from meerkat_mob.errors import DefinitionInvalid
+from meerkat_mob.errors import DefinitionInvalid, InvalidParams
 from meerkat_mob.llm import LlmClient
 from meerkat_mob.llm.client import LlmEvent, LlmRequest, LlmTextDelta
 from meerkat_mob.mob.definition import MobDefinition, Pack, errors_of, require_capabilities
@@ -38,6 +38,15 @@ def with_model(definition: MobDefinition, model: str | None) -> MobDefinition:
         return definition
     profiles = {name: replace(p, model=model) for name, p in definition.profiles.items()}
     return replace(definition, profiles=profiles)
+
+
+def with_id(definition: MobDefinition, mob_id: str) -> MobDefinition:
+    """The definition of a mob with another id. Raises ``InvalidParams`` for a blank one."""
+    if not mob_id.strip() or "/" in mob_id:
+        raise InvalidParams(
+            what=f"{mob_id!r} cannot be a mob's id", path="--id", hint="use a name without slashes"
+        )
+    return replace(definition, id=mob_id)
 
 
 class Paced:

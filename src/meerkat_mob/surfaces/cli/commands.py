@@ -89,6 +89,14 @@ def cli() -> None:
     metavar="SECONDS",
     help="Give up when the team is not done by then.",
 )
+@click.option(
+    "--realm",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep the team in this folder: its sessions survive the process. Without it nothing is "
+    "kept.",
+)
+@click.option("--id", "mob_id", metavar="NAME", help="Name the team; a realm has each name once.")
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the answer and nothing else.")
 @_compat
@@ -105,6 +113,8 @@ def run(
     script: Path | None,
     pace_ms: int | None,
     timeout: float | None,
+    realm: Path | None,
+    mob_id: str | None,
     as_json: bool,
     quiet: bool,
     compat: Literal["0.8", "0.5"],
@@ -136,6 +146,8 @@ def run(
         json=as_json,
         quiet=quiet,
         compat=compat,
+        realm=realm,
+        mob_id=mob_id,
     )
     return _ending(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
 

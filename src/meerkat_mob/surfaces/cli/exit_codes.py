@@ -23,6 +23,7 @@ BY_CODE: Final[Mapping[str, int]] = {
     "PROFILE_NOT_FOUND": 2,
     "MEMBER_NOT_FOUND": 2,
     "MEMBER_EXISTS": 2,
+    "MOB_EXISTS": 2,
     "WIRING_ERROR": 2,
     "SESSION_NOT_FOUND": 10,
     "SESSION_BUSY": 11,

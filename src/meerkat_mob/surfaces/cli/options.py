@@ -19,6 +19,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``meerkat-mob run``. ``members`` holds ``profile=id`` texts; ``timeout`` is in seconds.
 
     ``pace_ms`` is the time between two words of a scripted text; None leaves it to the terminal.
+    ``realm`` is the folder where the team is kept, ``mob_id`` the name it gets there.
     """
 
     definition: Path
@@ -34,6 +35,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     json: bool = False
     quiet: bool = False
     compat: Compat = "0.8"
+    realm: Path | None = None
+    mob_id: str | None = None
 
     @property
     def scripted(self) -> bool:

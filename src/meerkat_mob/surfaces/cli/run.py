@@ -36,7 +36,7 @@ from meerkat_mob.surfaces.cli.summary import summary_table, total_line, total_of
 from meerkat_mob.surfaces.cli.view import Scene, View
 from meerkat_mob.surfaces.cli.voices import scripted_voice, voice_in_words
 from meerkat_mob.surfaces.cli.words import clean
-from meerkat_mob.surfaces.playing import ensure_playable, with_model
+from meerkat_mob.surfaces.playing import ensure_playable, with_id, with_model
 
 See: TypeAlias = Callable[[AnyEvent], None]
 
@@ -59,6 +59,8 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
     """
     ensure_playable(pack)
     definition = with_model(pack.definition, options.model)
+    if options.mob_id is not None:
+        definition = with_id(definition, options.mob_id)
     members = members_of(options.members) or default_members(definition)
     for profile in members.values():
         if profile not in definition.profiles:
@@ -102,7 +104,7 @@ async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
     watching: asyncio.Task[None] | None = None
     try:
         async with open_realm(
-            llm=plan.llm, base_url=options.base_url, api_key=options.api_key
+            options.realm, llm=plan.llm, base_url=options.base_url, api_key=options.api_key
         ) as realm:
             mob = await realm.create_mob(plan.definition)
             watching = asyncio.create_task(_watch(mob, see))

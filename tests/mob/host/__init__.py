@@ -1,0 +1,1 @@
+"""Realms that are kept on a disk: threads, and locks of the system."""
