@@ -45,6 +45,13 @@ def test_the_same_clock_and_entropy_mint_the_same_ids() -> None:
     assert [one() for _ in range(5)] == [two() for _ in range(5)]
 
 
+@given(st.integers(0, 2**24 - 1), st.integers(0, 3))
+def test_ids_count_on_when_their_last_digits_are_all_set(high: int, below: int) -> None:
+    start = (high << 48) + 2**48 - 1 - below
+    ids = Ids(lambda: 7, lambda count: start.to_bytes(count, "big"))
+    assert [ids() for _ in range(8)] == [uuid7_text(7, start + n) for n in range(8)]
+
+
 def test_the_highest_entropy_does_not_spill_into_the_time() -> None:
     ids = Ids(lambda: 7, lambda count: b"\xff" * count)
     minted = [ids() for _ in range(3)]

@@ -39,6 +39,21 @@ async def test_text_streams_word_by_word() -> None:
     assert [e.delta for e in events if isinstance(e, LlmTextDelta)] == [" ", "two  ", "words\n"]
 
 
+async def test_a_long_text_streams_in_phrases_unless_it_is_paced() -> None:
+    text = " ".join(f"word{n}" for n in range(200)) + "\n"
+    events = await events_of(ScriptedLlm([text]).stream(asking("hi")))
+    phrases = [e.delta for e in events if isinstance(e, LlmTextDelta)]
+    assert "".join(phrases) == text
+    assert [len(phrase.split()) for phrase in phrases] == [16] * 12 + [8]
+    assert all(phrase.endswith((" ", "\n")) for phrase in phrases)
+
+
+@pytest.mark.virtual_only
+async def test_a_long_text_with_a_pace_streams_word_by_word() -> None:
+    events = await events_of(ScriptedLlm([say("word " * 200, pace=1)]).stream(asking("hi")))
+    assert sum(isinstance(e, LlmTextDelta) for e in events) == 200
+
+
 async def test_a_text_and_two_calls_can_be_one_answer() -> None:
     llm = ScriptedLlm([say("I ask") & call("f", b=1, a=[]) & call("g"), call("f")])
     answer = await answer_of(llm, asking("hi"))

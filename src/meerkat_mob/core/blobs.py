@@ -96,13 +96,11 @@ def _inline(block: ContentBlock, blobs: Mapping[str, Blob]) -> ContentBlock:
 
 def contents_of(message: Message) -> tuple[Content, ...]:
     """The contents of a message that may hold media; those that are a plain text are left out."""
-    match message:
-        case UserMessage(content=content):
-            return () if isinstance(content, str) else (content,)
-        case ToolResults(results=results):
-            return tuple(r.content for r in results if not isinstance(r.content, str))
-        case _:
-            return ()
+    if isinstance(message, UserMessage):
+        return () if isinstance(message.content, str) else (message.content,)
+    if isinstance(message, ToolResults):
+        return tuple([r.content for r in message.results if not isinstance(r.content, str)])
+    return ()
 
 
 def kept_form(message: Message) -> tuple[Message, Mapping[str, Blob]]:

@@ -7,20 +7,23 @@ only what is new: push each message's bytes once, copy and close when a digest i
 from __future__ import annotations
 
 import hashlib
+from typing import Final
+
+_OPENED: Final = hashlib.sha256(b"[")
 
 
 class ConversationDigest:
     """The hash of a growing list of encoded messages."""
 
+    __slots__ = ("_hash", "count")
+
     def __init__(self) -> None:
-        self._hash = hashlib.sha256(b"[")
+        self._hash = _OPENED.copy()
         self.count = 0
 
     def push(self, encoded: bytes) -> None:
         """Takes the next message's stored bytes."""
-        if self.count:
-            self._hash.update(b",")
-        self._hash.update(encoded)
+        self._hash.update(b"," + encoded if self.count else encoded)
         self.count += 1
 
     def copy(self) -> ConversationDigest:

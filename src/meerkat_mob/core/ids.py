@@ -7,7 +7,7 @@ with fixed ones, two runs mint the same ids.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NewType, TypeAlias
+from typing import Final, NewType, TypeAlias
 
 SessionId = NewType("SessionId", str)
 RunId = NewType("RunId", str)
@@ -19,6 +19,9 @@ TaskId = NewType("TaskId", str)
 Clock: TypeAlias = Callable[[], int]
 """Milliseconds since 1970, UTC."""
 
+_TAIL: Final = (1 << 48) - 1
+"""The last twelve digits of an id, all set."""
+
 
 def uuid7_text(ms: int, rand: int) -> str:
     """RFC 9562 version 7 from a 48-bit millisecond count and 74 random bits."""
@@ -29,20 +32,30 @@ def uuid7_text(ms: int, rand: int) -> str:
 
 
 class Ids:
-    """A source of UUIDv7 texts that strictly grow, also within one millisecond."""
+    """A source of UUIDv7 texts that strictly grow, also within one millisecond.
+
+    Within a millisecond they differ in a counter at their end, so only that is written anew.
+    """
 
     def __init__(self, clock: Clock, entropy: Callable[[int], bytes]) -> None:
         self._clock, self._entropy = clock, entropy
         self._ms, self._rand = -1, 0
+        self._head, self._tail = "", 0
 
     def __call__(self) -> str:
         """The next id; later than every one before it, even when the clock goes back."""
         ms = self._clock()
         if ms > self._ms:
-            self._ms, self._rand = ms, int.from_bytes(self._entropy(9), "big")
+            self._begin(ms, int.from_bytes(self._entropy(9), "big"))
+        elif self._tail < _TAIL:
+            self._tail += 1
         else:
-            self._rand += 1
-        return uuid7_text(self._ms, self._rand)
+            self._begin(self._ms, (self._rand | _TAIL) + 1)
+        return f"{self._head}{self._tail:012x}"
+
+    def _begin(self, ms: int, rand: int) -> None:
+        self._ms, self._rand, self._tail = ms, rand, rand & _TAIL
+        self._head = uuid7_text(ms, rand)[:-12]
 
 
 def comms_name(mob: str, profile: str, member: str) -> str:

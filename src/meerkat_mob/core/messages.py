@@ -355,14 +355,14 @@ def _modern(message: Message) -> Message:
 def text_of_message(message: Message) -> str:
     """The text a reader would see; tool traffic and reasoning have none."""
     match message:
-        case SystemMessage(content=text) | AssistantFlat(content=text):
-            return text
-        case SystemNotice(kind=kind, body=body):
-            return f"{NOTICE_PREFIX[kind]} {body}"
-        case UserMessage(content=content):
-            return text_of(content)
-        case AssistantMessage(blocks=blocks):
-            return "".join(b.data.text for b in blocks if isinstance(b, AssistantText))
+        case AssistantMessage():
+            return "".join([b.data.text for b in message.blocks if isinstance(b, AssistantText)])
+        case UserMessage():
+            return text_of(message.content)
+        case SystemMessage() | AssistantFlat():
+            return message.content
+        case SystemNotice():
+            return f"{NOTICE_PREFIX[message.kind]} {message.body}"
         case ToolResults():
             return ""
 
@@ -370,8 +370,8 @@ def text_of_message(message: Message) -> str:
 def tool_uses(message: Message) -> tuple[ToolUseData, ...]:
     """The calls of a message, in order."""
     match message:
-        case AssistantMessage(blocks=blocks):
-            return tuple(b.data for b in blocks if isinstance(b, ToolUse))
+        case AssistantMessage():
+            return tuple([b.data for b in message.blocks if isinstance(b, ToolUse)])
         case AssistantFlat(tool_calls=calls):
             return tuple(ToolUseData(id=c.id, name=c.name, args=c.args) for c in calls)
         case _:

@@ -31,14 +31,13 @@ def open_calls(transcript: Transcript) -> tuple[ToolUseData, ...]:
 
     Looks no further back than the message with the calls.
     """
-    messages, answered = transcript.view(), set[str]()
-    for place in range(len(messages) - 1, -1, -1):
-        message = messages[place]
-        if not isinstance(message, ToolResults):
-            calls = tool_uses(message)
-            return tuple(c for c in calls if c.id not in answered) if answered else calls
+    messages, place = transcript.view(), len(transcript) - 1
+    answered: set[str] = set()
+    while place >= 0 and isinstance(message := messages[place], ToolResults):
         answered.update(result.tool_use_id for result in message.results)
-    return ()
+        place -= 1
+    calls = tool_uses(messages[place]) if place >= 0 else ()
+    return tuple(call for call in calls if call.id not in answered) if calls else ()
 
 
 def close_open_calls(

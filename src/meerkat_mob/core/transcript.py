@@ -132,7 +132,8 @@ class Transcript:
         """Appends a message, as it is kept, and returns its stored bytes (BLB-3)."""
         kept, moved = kept_form(message)
         raw = encode_stored(kept)
-        self._blobs.update(moved)
+        if moved:
+            self._blobs.update(moved)
         self._append(kept, raw)
         return raw
 
@@ -280,8 +281,11 @@ class Transcript:
             other._append(self._messages[place], self._encoded[place])
 
     def _become(self, other: Transcript) -> None:
-        for name in self.__slots__:
-            setattr(self, name, getattr(other, name))
+        self._messages, self._encoded, self._count = other._messages, other._encoded, other._count
+        self._images, self._image_count = other._images, other._image_count
+        self._digest, self._blobs = other._digest, other._blobs
+        self._tool_call_count = other._tool_call_count
+        self._last_assistant_text = other._last_assistant_text
 
     def continues(self, earlier: Transcript) -> bool:
         """Whether this is ``earlier`` with nothing but pushes behind it. Tells it without looking.

@@ -44,21 +44,21 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage | None
 
 
-class _Text(msgspec.Struct):
+class _Text(msgspec.Struct, gc=False):
     """Text that may still grow; text with provider metadata stands alone."""
 
     parts: list[str]
     meta: ProviderMeta | UnsetType = UNSET
 
 
-class _Thought(msgspec.Struct):
+class _Thought(msgspec.Struct, gc=False):
     """A piece of reasoning, begun at its first delta; its whole text comes with its end."""
 
     text: str | UnsetType = UNSET
     meta: ProviderMeta | UnsetType = UNSET
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     """A call, begun at its first delta; its whole arguments come with its end."""
 
     id: str
@@ -132,9 +132,9 @@ class Assembler:
             raise incomplete(self._provider)
         if self._done.error is not None:
             raise self._done.error
-        blocks = tuple(b for b in map(self._block, self._blocks) if b is not None)
+        blocks = [b for b in map(self._block, self._blocks) if b is not None]
         return Assembled(
-            blocks=blocks, stop_reason=self._done.stop_reason or "end_turn", usage=self.usage
+            blocks=tuple(blocks), stop_reason=self._done.stop_reason or "end_turn", usage=self.usage
         )
 
     def _text(self, delta: str, meta: ProviderMeta | UnsetType) -> None:
@@ -174,10 +174,10 @@ class Assembler:
 
     def _block(self, part: _Text | _Thought | _Call) -> AssistantBlock | None:
         match part:
-            case _Text(parts=parts, meta=meta):
-                return AssistantText(data=TextData(text="".join(parts), meta=meta))
-            case _Thought(text=str(text), meta=meta):
-                return Reasoning(data=TextData(text=text, meta=meta))
+            case _Text():
+                return AssistantText(data=TextData(text="".join(part.parts), meta=part.meta))
+            case _Thought(text=str(text)):
+                return Reasoning(data=TextData(text=text, meta=part.meta))
             case _Call(args=str(args)):
                 return ToolUse(data=self._use(part, args))
             case _:

@@ -21,7 +21,7 @@ from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
 
 
-class LlmRequest(msgspec.Struct, frozen=True, kw_only=True):
+class LlmRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One model call.
 
     ``messages`` is a read-only view of the transcript: a client must neither keep nor change it.

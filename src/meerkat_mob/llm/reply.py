@@ -1,6 +1,6 @@
 """A model's answer as data, and how it is spoken: what every model without a server has in common.
 
-Spoken answers are deterministic: text comes word by word, calls are numbered, and waiting is
+Spoken answers are deterministic: text comes in whole words, calls are numbered, and waiting is
 ``asyncio.sleep``, so a virtual clock jumps over it.
 """
 
@@ -30,6 +30,9 @@ from meerkat_mob.llm.client import (
 )
 
 _WORDS: Final = re.compile(r"\S+\s*|\s+")
+_PHRASES: Final = re.compile(r"(?:\S+\s*){1,16}|\s+")
+_SHORT: Final = 80
+"""Up to this many characters a text comes word by word also when nothing paces it."""
 _CHARACTERS_PER_TOKEN: Final = 4
 _TRANSCRIPTS: Final = 4096
 """How many transcripts we know the length of; beyond that they are counted again."""
@@ -133,8 +136,9 @@ class Voice:
             yield LlmDone(error=error)
             return
         await asyncio.sleep(reply.delay)  # even no delay lets others go on, as a real call does
-        for word in _WORDS.findall(reply.text):
-            yield LlmTextDelta(delta=word)
+        pieces = _WORDS if reply.pace or len(reply.text) <= _SHORT else _PHRASES
+        for piece in pieces.findall(reply.text):
+            yield LlmTextDelta(delta=piece)
             if reply.pace:
                 await asyncio.sleep(reply.pace)
         if reply.hangs:
@@ -194,4 +198,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def _characters(message: Message) -> int:
     if isinstance(message, ToolResults):
         return sum(len(text_of(result.content)) for result in message.results)
-    return len(text_of_message(message)) + sum(len(bytes(u.args)) for u in tool_uses(message))
+    length = len(text_of_message(message))
+    for use in tool_uses(message):
+        length += len(bytes(use.args))
+    return length
