@@ -171,6 +171,13 @@ def test_a_push_returns_bytes_with_the_name_in_the_place_of_the_image() -> None:
     assert transcript.blobs == {NAME: BLOB}
 
 
+def test_images_of_a_content_that_waits_are_held_and_not_yet_named() -> None:
+    transcript = Transcript()
+    assert transcript.keep_images((TEXT, INLINE)) == (TEXT, NAMED)
+    assert transcript.keep_images("text") == "text"
+    assert (transcript.blobs, list(transcript.blob_ids)) == ({NAME: BLOB}, [])
+
+
 def test_a_batch_that_cannot_be_stored_leaves_no_image_behind() -> None:
     transcript = Transcript()
     with pytest.raises(UnicodeEncodeError):

@@ -62,6 +62,16 @@ def test_marking_with_nothing_pending_changes_nothing_and_a_lost_key_stays_lost(
     assert s.mark_pending_applied(SystemContextState(pending=pending)) == EMPTY
 
 
+def test_what_comes_while_a_boundary_takes_the_first_ones_goes_on_waiting() -> None:
+    state, _ = s.stage_append(EMPTY, "one", now=1, key="a")
+    taken = state.pending
+    state, _ = s.stage_append(state, "two", now=2, key="b")
+    after = s.mark_pending_applied(state, taken)
+    assert [append.text for append in after.pending] == ["two"]
+    assert {key: seen.state for key, seen in after.seen.items()} == {"a": "applied", "b": "pending"}
+    assert s.mark_pending_applied(state, ()) is state
+
+
 @given(
     st.lists(
         st.one_of(st.none(), st.tuples(st.sampled_from("ab"), st.sampled_from(["k1", "k2", None])))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meerkat_mob.core.blobs import kept_form
-from meerkat_mob.core.content import TextBlock
+from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.messages import (
     AssistantFlat,
     AssistantMessage,
@@ -265,7 +265,20 @@ def test_a_fork_at_a_count_has_the_first_messages(count: int, kept: int) -> None
     assert texts_of(original) == ["a", "b"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=24))
+def test_a_restored_transcript_goes_on_from_the_earlier_one() -> None:
+    transcript = of("a")
+    earlier = transcript.fork()
+    transcript.push(UserMessage(content="lost"))
+    lost = transcript.view()
+    transcript.restore(earlier)
+    assert transcript == earlier
+    transcript.push(UserMessage(content="b"))
+    assert texts_of(transcript) == ["a", "b"]
+    assert texts_of(earlier) == ["a"]
+    assert [text_of_message(m) for m in lost] == ["a", "lost"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=24))
 def test_any_number_of_forks_never_see_each_other(steps: list[tuple[int, int]]) -> None:
     transcripts, models = [Transcript()], [list[str]()]
     for number, (which, what) in enumerate(steps):
@@ -284,10 +297,38 @@ def test_any_number_of_forks_never_see_each_other(steps: list[tuple[int, int]]) 
             case 3:
                 model[: 0 if one.system_prompt is None else 1] = [text]
                 one.set_system_prompt(text)
+            case 4:
+                one.restore(transcripts[0])
+                model[:] = models[0]
             case _:
                 one.replace_all([])
                 model.clear()
         assert [texts_of(t) for t in transcripts] == models
+        for other, said in zip(transcripts, models, strict=True):
+            if one.continues(other):
+                assert model[: len(said)] == said
+
+
+def test_a_transcript_knows_what_it_continues_without_looking() -> None:
+    transcript = of("a")
+    earlier = transcript.fork()
+    assert transcript.continues(earlier)
+    transcript.push(USER)
+    assert transcript.continues(earlier)
+    assert not earlier.continues(transcript)
+    assert not transcript.continues(of("a"))
+    earlier.push(USER)
+    assert not earlier.continues(transcript)
+    transcript.set_system_prompt("s")
+    assert not transcript.continues(earlier)
+
+
+def test_what_is_no_message_is_not_pushed() -> None:
+    transcript = of("a")
+    with pytest.raises(ValueError, match="not a message"):
+        transcript.push_encoded(b"{}")
+    transcript.push_encoded(encode_message(USER))
+    assert texts_of(transcript) == ["a", "hi"]
 
 
 def test_transcripts_are_equal_when_they_store_the_same_and_are_never_keys() -> None:
@@ -308,6 +349,16 @@ class Counted(list[Message]):
     def __iter__(self) -> Iterator[Message]:
         self.walks += 1
         return super().__iter__()
+
+
+def test_a_restore_brings_every_counter_back() -> None:
+    transcript = Transcript.of([says("one")])
+    earlier = transcript.fork()
+    image = ImageBlock(media_type="image/png", source="inline", data="aGk=")
+    transcript.push_batch([UserMessage(content=(image,)), says("two")])
+    transcript.restore(earlier)
+    assert (transcript.last_assistant_text, len(transcript.blob_ids)) == ("one", 0)
+    assert transcript.digest() == Transcript.of([says("one")]).digest()
 
 
 def test_a_push_and_every_counter_walk_no_history() -> None:
