@@ -1,4 +1,4 @@
-"""The first turn that waits: arming, staging, taking, putting back (SES-10 to SES-13)."""
+"""The first turn that waits: arming, staging, taking, consuming (SES-10 to SES-13)."""
 
 from __future__ import annotations
 
@@ -88,40 +88,45 @@ def test_tool_results_are_staged_in_order_and_counted() -> None:
 # -- SES-13 ------------------------------------------------------------------------------------
 
 
-def test_a_starting_turn_takes_everything_and_consumes_the_first_turn() -> None:
+def test_a_starting_turn_sees_everything_that_waits() -> None:
     state = d.stage_initial_prompt(d.arm(EMPTY), "p", now=1)
     state, _ = d.stage_tool_results(state, [result("a")], now=2)
-    after, taken = d.take_turn(state)
-    assert after == DeferredTurnState(first_turn_phase="consumed")
-    assert taken == TakenTurn(
+    assert d.take_turn(state) == TakenTurn(
         phase="pending",
         prompt=PendingPrompt(prompt="p", accepted_at=1),
         results=(staged("a", at=2),),
     )
-    assert d.take_turn(EMPTY) == (EMPTY, TakenTurn(phase="inactive", prompt=UNSET, results=()))
+    assert d.take_turn(EMPTY) == TakenTurn(phase="inactive", prompt=UNSET, results=())
 
 
 @given(strategies.deferred_turns)
-def test_a_turn_that_never_ran_leaves_no_trace(state: DeferredTurnState) -> None:
-    assert d.put_back(*d.take_turn(state)) == state
+def test_a_turn_that_reached_the_agent_leaves_nothing_of_what_it_took(
+    state: DeferredTurnState,
+) -> None:
+    after = d.consume(state, d.take_turn(state))
+    phase = "inactive" if state.first_turn_phase == "inactive" else "consumed"
+    assert after == DeferredTurnState(first_turn_phase=phase)
 
 
-def test_what_is_put_back_comes_before_what_was_staged_meanwhile() -> None:
-    state = d.stage_initial_prompt(d.arm(EMPTY), "first", now=1)
-    state, _ = d.stage_tool_results(state, [result("a")], now=2)
-    state, taken = d.take_turn(state)
-    state = d.stage_initial_prompt(state, "second", now=3)
-    state, _ = d.stage_tool_results(state, [result("b")], now=4)
-    assert d.put_back(state, taken) == DeferredTurnState(
-        first_turn_phase="pending",
-        pending_initial_prompt=PendingPrompt(prompt="first\n\nsecond", accepted_at=1),
-        pending_tool_results=(staged("a", at=2), staged("b", at=4)),
+def test_results_that_came_meanwhile_stay_also_when_they_equal_what_was_taken() -> None:
+    state, _ = d.stage_tool_results(EMPTY, [result("a")], now=1)
+    taken = d.take_turn(state)
+    state, _ = d.stage_tool_results(state, [result("a")], now=1)
+    assert d.consume(state, taken).pending_tool_results == (staged("a", at=1),)
+
+
+def test_a_prompt_that_came_meanwhile_stays() -> None:
+    state = d.arm(EMPTY)
+    taken = d.take_turn(state)
+    state = d.stage_initial_prompt(state, (IMAGE,), now=3)
+    assert d.consume(state, taken) == DeferredTurnState(
+        first_turn_phase="consumed",
+        pending_initial_prompt=PendingPrompt(prompt=(IMAGE,), accepted_at=3),
     )
 
 
-def test_a_prompt_staged_meanwhile_stays_when_the_turn_had_none() -> None:
-    state, taken = d.take_turn(d.arm(EMPTY))
-    state = d.stage_initial_prompt(state, (IMAGE,), now=3)
-    back = d.put_back(state, taken)
-    assert back.pending_initial_prompt == PendingPrompt(prompt=(IMAGE,), accepted_at=3)
-    assert d.allows_build_overrides(back)
+@given(strategies.deferred_turns)
+def test_consuming_twice_is_the_same_as_once(state: DeferredTurnState) -> None:
+    taken = d.take_turn(state)
+    once = d.consume(state, taken)
+    assert d.consume(once, taken) == once

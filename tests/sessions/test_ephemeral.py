@@ -9,9 +9,8 @@ from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.core.events import ToolExecutionStarted, TurnStarted
 from meerkat_mob.errors import LlmKeyMissing, RunCancelled, SessionNotFound
 from meerkat_mob.llm import LlmClient, LlmDone, LlmEvent, LlmRequest, ScriptedLlm, call, hang
-from meerkat_mob.sessions import EphemeralSessionService
+from meerkat_mob.sessions import EphemeralSessionService, SessionQuery
 from meerkat_mob.sessions.ephemeral import ARCHIVED_VIEWS
-from meerkat_mob.sessions.service import SessionQuery
 from meerkat_mob.testing.builders import (
     a_clock,
     a_request,

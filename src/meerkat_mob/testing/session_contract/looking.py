@@ -17,8 +17,8 @@ from meerkat_mob.testing.builders import a_request, a_session, a_turn, a_turn_at
 from meerkat_mob.testing.expect import holds, refuses, same
 from meerkat_mob.testing.session_contract.maker import OpenService, said
 
-ENOUGH_TO_OVERFLOW = 1100
-"""More events than a session keeps."""
+ENOUGH_TO_OVERFLOW = "word " * 16 * 1100
+"""Text that comes in more events than a session keeps, also when it comes in whole phrases."""
 
 
 async def a_view_shows_every_field(open_service: OpenService) -> None:
@@ -171,7 +171,7 @@ async def an_export_holds_what_a_cold_reader_needs(open_service: OpenService) ->
 
 async def a_slow_watcher_is_told_what_it_missed(open_service: OpenService) -> None:
     """Design, "Events": the marker stands in front of what is still kept, and fits between."""
-    async with open_service(ScriptedLlm([say("word " * ENOUGH_TO_OVERFLOW)])) as service:
+    async with open_service(ScriptedLlm([say(ENOUGH_TO_OVERFLOW)])) as service:
         session_id = await a_session(service)
         early = service.subscribe_session_events(session_id)
         await service.start_turn(session_id, a_turn())
