@@ -44,6 +44,8 @@ class Session:
         """Which checkpoint cannot be kept, or takes for ever."""
         self.asked: list[tuple[str, ...]] = []
         self.has_blobs = True
+        self.joining: list[str] = []
+        """What waits to join the run, one at each boundary."""
 
     def take_system_context(self) -> tuple[PendingAppend, ...]:
         notes, self.notes = self.notes, ()
@@ -59,6 +61,13 @@ class Session:
             await asyncio.get_running_loop().create_future()
         if place == self.fails_at:
             raise StoreFailed(path="realm", why="disk full")
+
+    async def steer(self) -> bool:
+        if not self.joining:
+            return False
+        assert self.transcript is not None
+        self.transcript.push(UserMessage(content=self.joining.pop(0)))
+        return True
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         self.asked.append(tuple(ids))
@@ -419,3 +428,22 @@ async def test_a_call_that_is_made_again_after_a_swap_goes_to_the_new_model() ->
     await asyncio.sleep(0.1)
     bench.agent.swap(second, SessionLlmIdentity(model="m", provider="other"))
     assert (await run).text == "saved"
+
+
+async def test_what_joins_a_run_is_answered_in_it() -> None:
+    """Behind the results of tools, and also when the model had nothing more to call."""
+    session = Session()
+    bench = a_bench([call("echo"), say("one"), say("two")], a_tool_that_echoes(), context=session)
+    session.transcript, session.joining = bench.transcript, ["also this", "and that"]
+    result = await bench.agent.run("go")
+    said = [text_of_message(m) for m in bench.transcript.view() if isinstance(m, UserMessage)]
+    assert said == ["go", "also this", "and that"]
+    assert (result.text, result.turns) == ("two", 3)
+
+
+async def test_nothing_joins_a_run_that_has_no_turn_left() -> None:
+    session = Session()
+    bench = a_bench([say("one")], max_turns=1, context=session)
+    session.transcript, session.joining = bench.transcript, ["too late"]
+    assert (await bench.agent.run("go")).text == "one"
+    assert session.joining == ["too late"]

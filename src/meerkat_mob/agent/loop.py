@@ -200,11 +200,14 @@ class Agent:
                 self._emit(TextComplete(content=said))
             uses = tool_uses(answer)
             self._transcript.push(answer)
-            if not uses:
+            if uses:
+                calls += len(uses)
+                await self._act(uses, around.tools)
+            else:
                 self._emit(TurnCompleted(stop_reason=answer.stop_reason, usage=self.usage))
+            joined = turns < self._spec.max_turns and await self._context.steer()
+            if not uses and not joined:
                 break
-            calls += len(uses)
-            await self._act(uses, around.tools)
         return RunResult(
             text=text,
             session_id=self._spec.session_id,

@@ -36,6 +36,15 @@ class RunContext(Protocol):
         """
         ...
 
+    async def steer(self) -> bool:
+        """Lets inputs that came meanwhile join the run; whether any did.
+
+        Asked at each boundary: behind the results of tools, and when the model has nothing more
+        to call, so that a run goes on with what came in its last moment. Their messages are in
+        the transcript then, and kept. Raises ``StoreError`` when they could not be kept.
+        """
+        ...
+
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that are there."""
         ...
@@ -54,6 +63,10 @@ class NoSession:
 
     async def checkpoint(self) -> None:
         """Keeps nothing."""
+
+    async def steer(self) -> bool:
+        """Nobody joins."""
+        return False
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """None but those the transcript holds itself."""

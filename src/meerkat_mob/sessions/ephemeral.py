@@ -27,6 +27,7 @@ from meerkat_mob.sessions.views import (
     checked,
     page_of,
 )
+from meerkat_mob.store import Record
 
 ARCHIVED_VIEWS: Final = 256
 
@@ -106,3 +107,10 @@ class EphemeralSessionService(LiveSessions):
     async def load_persisted_session(self, session_id: str) -> None:
         """Nothing is: raises ``PersistenceDisabled``."""
         raise PersistenceDisabled(what="a stored session", session_id=session_id)
+
+    async def read_facts(
+        self, session_id: str, *, after: int = 0, limit: int = 1000
+    ) -> tuple[Record, ...]:
+        """See ``SessionService.read_facts``."""
+        del session_id, after, limit
+        return ()

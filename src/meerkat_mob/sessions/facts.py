@@ -32,6 +32,8 @@ OPENED: Final = "session_opened"
 SAID: Final = "messages"
 REWRITTEN: Final = "messages_rewritten"
 CHANGED: Final = "session_changed"
+RUN_BEGAN: Final = "run_began"
+APPLIED: Final = "inputs_applied"
 RUN_ENDED: Final = "run_ended"
 
 
@@ -70,18 +72,42 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool | UnsetType = UNSET
 
 
-class RunEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A run is over; ``usage`` is the session's. One that failed or was cancelled has no receipt.
+class RunBegan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What these inputs say stands in the transcript, and their run had not ended then."""
 
-    ``error`` is the code of what it failed with.
+    run_id: str
+    input_ids: tuple[str, ...]
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Inputs were applied in the midst of a run: the receipt names them."""
+
+    receipt: Receipt
+
+
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run is over; ``usage`` is the session's.
+
+    The receipt names the inputs it consumed. One that failed or was cancelled has none: it names
+    those that ended with it, and ``error`` is the code of what it failed with.
     """
 
     outcome: RunOutcome
     usage: Usage
     error: str | UnsetType = UNSET
     receipt: Receipt | UnsetType = UNSET
+    run_id: str | UnsetType = UNSET
+    input_ids: tuple[str, ...] | UnsetType = UNSET
 
 
+RunFact: TypeAlias = RunBegan | Applied | RunEnded
+
+
+_KINDS: Final[Mapping[type[RunFact], str]] = {
+    RunBegan: RUN_BEGAN,
+    Applied: APPLIED,
+    RunEnded: RUN_ENDED,
+}
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -109,15 +135,15 @@ def opening(state: SessionState) -> tuple[NewRecord, ...]:
 
 
 def changes(
-    before: SessionState, after: SessionState, run: RunEnded | None = None
+    before: SessionState, after: SessionState, run: tuple[RunFact, ...] = ()
 ) -> tuple[NewRecord, ...]:
-    """The records that lead from one state to the next, and say how a run ended."""
+    """The records that lead from one state to the next, and say what a run came to."""
     records = list(_messages(before.transcript, after.transcript))
-    changed = _changed(before, after, usage=run is None)
+    ended = any(isinstance(fact, RunEnded) for fact in run)
+    changed = _changed(before, after, usage=not ended)
     if changed != Changed():
         records.append(_record(CHANGED, changed))
-    if run is not None:
-        records.append(_record(RUN_ENDED, run))
+    records += (_record(_KINDS[type(fact)], fact) for fact in run)
     return tuple(records)
 
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.sessions.facts import RunEnded, changes, opening
+from meerkat_mob.sessions.facts import RunFact, changes, opening
 from meerkat_mob.sessions.fold import STREAM, SessionHead, encode_head, head_of
 from meerkat_mob.sessions.state import SessionState
 from meerkat_mob.store.protocol import Append, NewRecord, Record, Store
@@ -33,9 +33,29 @@ class Ledger(Protocol):
         ...
 
     async def keep(
-        self, before: SessionState, after: SessionState, run: RunEnded | None, install: Installed
+        self,
+        before: SessionState,
+        after: SessionState,
+        run: tuple[RunFact, ...],
+        install: Installed,
     ) -> None:
-        """Keeps the difference between two states, and how a run ended. Raises ``StoreError``."""
+        """Keeps the difference between two states, and what a run came to.
+
+        Raises ``StoreError``.
+        """
+        ...
+
+    async def append(
+        self,
+        state: SessionState,
+        records: tuple[NewRecord, ...],
+        unique: tuple[str, ...],
+        install: Installed,
+    ) -> None:
+        """Keeps facts of somebody else in the session's stream; the first takes the keys.
+
+        Raises ``DuplicateKey`` and other ``StoreError``.
+        """
         ...
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
@@ -56,10 +76,25 @@ class MemoryLedger:
         install(state.updated_at)
 
     async def keep(
-        self, before: SessionState, after: SessionState, run: RunEnded | None, install: Installed
+        self,
+        before: SessionState,
+        after: SessionState,
+        run: tuple[RunFact, ...],
+        install: Installed,
     ) -> None:
         """See ``Ledger.keep``."""
         del before, after, run
+        install(self._clock())
+
+    async def append(
+        self,
+        state: SessionState,
+        records: tuple[NewRecord, ...],
+        unique: tuple[str, ...],
+        install: Installed,
+    ) -> None:
+        """See ``Ledger.append``."""
+        del state, records, unique
         install(self._clock())
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
@@ -94,21 +129,40 @@ class StreamLedger:
         await self._commit(opening(state), state, install)
 
     async def keep(
-        self, before: SessionState, after: SessionState, run: RunEnded | None, install: Installed
+        self,
+        before: SessionState,
+        after: SessionState,
+        run: tuple[RunFact, ...],
+        install: Installed,
     ) -> None:
         """See ``Ledger.keep``. Nothing new is no commit."""
         records = changes(before, after, run)
         if records:
             await self._commit(records, after, install)
 
+    async def append(
+        self,
+        state: SessionState,
+        records: tuple[NewRecord, ...],
+        unique: tuple[str, ...],
+        install: Installed,
+    ) -> None:
+        """See ``Ledger.append``."""
+        await self._commit(records, state, install, unique)
+
     async def _commit(
-        self, records: tuple[NewRecord, ...], after: SessionState, install: Installed
+        self,
+        records: tuple[NewRecord, ...],
+        after: SessionState,
+        install: Installed,
+        unique: tuple[str, ...] = (),
     ) -> None:
         head = head_of(after)
         append = Append(
             stream=self._stream,
             expected=self._revision,
             records=records,
+            unique=unique,
             head=encode_head(head),
         )
         fresh = tuple(after.transcript.blobs.values())

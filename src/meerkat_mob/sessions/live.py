@@ -35,14 +35,15 @@ from meerkat_mob.errors import (
 )
 from meerkat_mob.llm.client import LlmClient
 from meerkat_mob.sessions.admission import Admission, Phase, Signal
+from meerkat_mob.sessions.facts import Applied, RunFact
 from meerkat_mob.sessions.feed import EventFeed
 from meerkat_mob.sessions.fold import head_of
 from meerkat_mob.sessions.ledger import Ledger
-from meerkat_mob.sessions.run import Run, Ticket, TurnEnd
+from meerkat_mob.sessions.run import Run, RunInbox, Steered, Ticket, TurnEnd
 from meerkat_mob.sessions.service import BuildAgent
 from meerkat_mob.sessions.state import SessionState, with_answerer
 from meerkat_mob.sessions.views import SessionSummary, SessionView, summary_of, view_of
-from meerkat_mob.store import to_the_end
+from meerkat_mob.store import NewRecord, to_the_end
 
 T = TypeVar("T")
 Change: TypeAlias = Callable[[SessionState], tuple[SessionState, T]]
@@ -106,7 +107,7 @@ class LiveSession:
         if stored is None:
             await self._ledger.open(after, self._installing(after))
         else:
-            await self._ledger.keep(stored, after, None, self._installing(after))
+            await self._ledger.keep(stored, after, (), self._installing(after))
 
     # -- what lasts ----------------------------------------------------------------------------
 
@@ -121,8 +122,25 @@ class LiveSession:
             after, answer = change(self.kept)
             if after is not self.kept:
                 install = self._installing(after, then)
-                await self._ledger.keep(self.kept, after, None, install)
+                await self._ledger.keep(self.kept, after, (), install)
             return answer
+
+    async def append(
+        self,
+        records: tuple[NewRecord, ...],
+        *,
+        unique: tuple[str, ...] = (),
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Keeps facts that belong to somebody else, in this session's stream.
+
+        Raises ``DuplicateKey`` and other ``StoreError``, and ``SessionNotFound`` once archived.
+        """
+        async with self._lock:
+            if self.kept.archived:
+                raise SessionNotFound(session_id=self.id)
+            install = self._installing(self.kept, then)
+            await self._ledger.append(self.kept, records, unique, install)
 
     async def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
         """Another client for later calls, with what is kept of who answers, in one step."""
@@ -239,12 +257,13 @@ class LiveSession:
                     until = self.events.last + EVENTS
                     after = msgspec.structs.replace(after, events_until=until)
                 ended = run.ended(after, error)
-                install = self._installing(after, ends=True)
-                await self._ledger.keep(self.kept, after, ended, install)
+                receipt = None if ended.receipt is UNSET else ended.receipt
+                install = self._installing(after, lambda: run.closed(receipt), ends=True)
+                await self._ledger.keep(self.kept, after, (ended,), install)
         except BaseException:
             self._roll_back()
             raise
-        return None if ended.receipt is UNSET else ended.receipt
+        return receipt
 
     def _finish(self, run: Run, unkept: Exception | None) -> None:
         self._run = None
@@ -315,7 +334,42 @@ class LiveSession:
         async with self._lock:
             if self._transcript != self.kept.transcript:
                 after = run.applied_to(self.kept, self._transcript, self._agent.usage)
-                await self._ledger.keep(self.kept, after, None, self._installing(after))
+                install = self._installing(after, run.was_noted)
+                await self._ledger.keep(self.kept, after, run.began_now(), install)
+
+    async def steer(self) -> bool:
+        """Lets inputs that came meanwhile join the run, with a receipt of their own."""
+        run = self._run
+        if run is None or run.ticket is None or run.ticket.inbox is None:
+            return False
+        ticket, inbox = run.ticket, run.ticket.inbox
+        steered = inbox.steered()
+        if steered is None:
+            return False
+        before, sequence = self._transcript.fork(), run.sequence
+        try:
+            self._transcript.push_batch(steered.messages)
+            async with self._lock:
+                await self._keep_steered(run, ticket, inbox, steered)
+        except BaseException:
+            if run.sequence == sequence:  # it is not kept, so it was not said
+                self._transcript.restore(before)
+            raise
+        return True
+
+    async def _keep_steered(
+        self, run: Run, ticket: Ticket, inbox: RunInbox, steered: Steered
+    ) -> None:
+        after = run.applied_to(self.kept, self._transcript, self._agent.usage)
+        receipt = run.receipt(ticket, after, steered.input_ids)
+
+        def then() -> None:
+            run.sequence += 1
+            run.was_noted()
+            inbox.applied(steered, receipt)
+
+        facts: tuple[RunFact, ...] = (*run.began_now(), Applied(receipt=receipt))
+        await self._ledger.keep(self.kept, after, facts, self._installing(after, then))
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that were kept."""

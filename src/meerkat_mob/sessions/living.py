@@ -40,9 +40,10 @@ from meerkat_mob.sessions.ledger import Ledger
 from meerkat_mob.sessions.live import LiveSession
 from meerkat_mob.sessions.opening import first_state
 from meerkat_mob.sessions.recovery import RecoveryOverrides, build_recovered_session
-from meerkat_mob.sessions.run import Ticket, TurnEnd
+from meerkat_mob.sessions.run import RunInbox, Ticket, TurnEnd
 from meerkat_mob.sessions.service import BuildAgent
 from meerkat_mob.sessions.state import SessionState, document_of
+from meerkat_mob.store import NewRecord
 
 
 class LiveSessions(ABC):
@@ -343,6 +344,17 @@ class LiveSessions(ABC):
         """See ``SessionService.watch_session_events``."""
         return self._alive(session_id).events.watch(watcher)
 
+    async def append_facts(
+        self,
+        session_id: str,
+        records: tuple[NewRecord, ...],
+        *,
+        unique: tuple[str, ...] = (),
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """See ``SessionService.append_facts``."""
+        await (await self._session(session_id)).append(records, unique=unique, then=then)
+
     # -- the runtime's side --------------------------------------------------------------------
 
     async def apply_runtime_turn(
@@ -352,11 +364,13 @@ class LiveSessions(ABC):
         request: StartTurnRequest,
         boundary: Boundary,
         contributing_input_ids: tuple[str, ...],
+        *,
+        inbox: RunInbox | None = None,
     ) -> ApplyOutput:
         """See ``SessionService.apply_runtime_turn``."""
         session = await self._session(session_id)
         ticket = Ticket(
-            run_id=run_id, boundary=boundary, contributing_input_ids=contributing_input_ids
+            run_id=run_id, boundary=boundary, input_ids=contributing_input_ids, inbox=inbox
         )
         return _output(await session.start_turn(request, ticket))
 
@@ -366,11 +380,13 @@ class LiveSessions(ABC):
         run_id: str,
         appends: Sequence[PendingAppend],
         contributing_input_ids: tuple[str, ...],
+        *,
+        inbox: RunInbox | None = None,
     ) -> ApplyOutput:
         """See ``SessionService.apply_runtime_context_appends``."""
         session = await self._session(session_id)
         ticket = Ticket(
-            run_id=run_id, boundary="immediate", contributing_input_ids=contributing_input_ids
+            run_id=run_id, boundary="immediate", input_ids=contributing_input_ids, inbox=inbox
         )
         return _output(await session.write_context(appends, ticket))
 

@@ -44,7 +44,7 @@ from meerkat_mob.sessions.views import (
     summary_of,
     view_of,
 )
-from meerkat_mob.store import Store, to_the_end
+from meerkat_mob.store import Record, Store, to_the_end
 
 FOLDED: Final = 8
 """Stored sessions kept in memory for those who page through their history."""
@@ -260,3 +260,9 @@ class PersistentSessionService(LiveSessions):
         if session_id not in self._catalogue:
             return None
         return document_of((await self._stored(session_id))[0])
+
+    async def read_facts(
+        self, session_id: str, *, after: int = 0, limit: int = 1000
+    ) -> tuple[Record, ...]:
+        """See ``SessionService.read_facts``."""
+        return await self._store.read(STREAM + session_id, after=after, limit=limit)

@@ -6,6 +6,7 @@ The rule: what a run takes of its session is gone only when it is committed.
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -14,23 +15,51 @@ from meerkat_mob.core.content import Content, is_blank, join
 from meerkat_mob.core.deferred_turn import consume, take_turn
 from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed, RunResult
 from meerkat_mob.core.inputs import Boundary, Receipt
-from meerkat_mob.core.messages import ToolResult
+from meerkat_mob.core.messages import ToolResult, UserMessage
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
 from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
 from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import MeerkatError, NoPendingBoundary, RunCancelled
-from meerkat_mob.sessions.facts import RunEnded, RunOutcome
+from meerkat_mob.sessions.facts import RunBegan, RunEnded, RunOutcome
 from meerkat_mob.sessions.state import SessionState
 
 
+class Steered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Inputs that join a run that goes on, as messages."""
+
+    input_ids: tuple[str, ...]
+    messages: tuple[UserMessage, ...]
+
+
+class RunInbox(Protocol):
+    """The inbox of a run's inputs: told of each fact in the step in which it is kept."""
+
+    def steered(self) -> Steered | None:
+        """What is to join the run now. Nothing of it is consumed before ``applied``."""
+        ...
+
+    def applied(self, steered: Steered, receipt: Receipt) -> None:
+        """What joined the run is kept, with its receipt."""
+        ...
+
+    def noted(self) -> None:
+        """What the run's inputs say is kept, though the run has not ended."""
+        ...
+
+    def closed(self, receipt: Receipt | None) -> None:
+        """How the run ended is kept; without a receipt it failed. None of its inputs runs again."""
+        ...
+
+
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a runtime wants to see on the receipt of a run."""
+    """Whose inputs a run applies: what its receipt says, and the inbox that they came from."""
 
     run_id: str
     boundary: Boundary
-    contributing_input_ids: tuple[str, ...] = ()
+    input_ids: tuple[str, ...] = ()
+    inbox: RunInbox | None = None
 
 
 class TurnEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,6 +85,10 @@ class Run:
         self.over = False
         """Whether only its commit is left: then nothing stops it any more."""
         self._is_cut_off = self._is_on = False
+        self.sequence = 0
+        """The number of the run's next receipt."""
+        self.noted = ticket is None or not ticket.input_ids
+        """Whether a crash would find what its inputs say, and need not say it again."""
         self._context = kept.context.pending  # what comes during the run waits for the next one
         self._context_taken = False
         self._filter: tuple[ToolFilter, int] | None = None
@@ -128,23 +161,50 @@ class Run:
             after = msgspec.structs.replace(after, visibility=visibility)
         return after
 
+    def began_now(self) -> tuple[RunBegan, ...]:
+        """The fact that goes with the first checkpoint."""
+        if self.noted or self.ticket is None:
+            return ()
+        return (RunBegan(run_id=self.ticket.run_id, input_ids=self.ticket.input_ids),)
+
+    def was_noted(self) -> None:
+        """The first checkpoint is kept."""
+        if not self.noted and self.ticket is not None and self.ticket.inbox is not None:
+            self.ticket.inbox.noted()
+        self.noted = True
+
     def ended(self, after: SessionState, error: Exception | None) -> RunEnded:
         """How it ended, with a receipt unless it failed."""
+        ticket = self.ticket
         if error is not None and not isinstance(error, NoPendingBoundary):
-            code = error.code if isinstance(error, MeerkatError) else MeerkatError.code
-            cut = isinstance(error, RunCancelled)
-            return RunEnded(outcome="cancelled" if cut else "failed", usage=after.usage, error=code)
+            return RunEnded(
+                outcome="cancelled" if isinstance(error, RunCancelled) else "failed",
+                usage=after.usage,
+                error=error.code if isinstance(error, MeerkatError) else MeerkatError.code,
+                run_id=UNSET if ticket is None else ticket.run_id,
+                input_ids=UNSET if ticket is None else ticket.input_ids,
+            )
         outcome: RunOutcome = "completed" if error is None else "nothing_pending"
-        if self.ticket is None:
-            return RunEnded(outcome=outcome, usage=after.usage)
-        receipt = Receipt(
-            run_id=self.ticket.run_id,
-            boundary=self.ticket.boundary,
-            contributing_input_ids=self.ticket.contributing_input_ids,
+        receipt = UNSET if ticket is None else self.receipt(ticket, after)
+        return RunEnded(outcome=outcome, usage=after.usage, receipt=receipt)
+
+    def receipt(
+        self, ticket: Ticket, after: SessionState, steered: tuple[str, ...] | None = None
+    ) -> Receipt:
+        """Proof that inputs were applied: those of the run, or some that were ``steered`` in."""
+        return Receipt(
+            run_id=ticket.run_id,
+            boundary=ticket.boundary if steered is None else "run_checkpoint",
+            contributing_input_ids=ticket.input_ids if steered is None else steered,
             conversation_digest=after.transcript.digest(),
             message_count=len(after.transcript),
+            sequence=self.sequence,
         )
-        return RunEnded(outcome=outcome, usage=after.usage, receipt=receipt)
+
+    def closed(self, receipt: Receipt | None) -> None:
+        """How the run ended is kept."""
+        if self.ticket is not None and self.ticket.inbox is not None:
+            self.ticket.inbox.closed(receipt)
 
     def last_word(self, session_id: str, unkept: Exception | None) -> AgentEvent | None:
         """The run's terminal event: the agent's own, or that what it did could not be kept."""

@@ -25,12 +25,14 @@ from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.llm.client import LlmClient
 from meerkat_mob.sessions.recovery import RecoveryOverrides
+from meerkat_mob.sessions.run import RunInbox
 from meerkat_mob.sessions.views import (
     SessionHistory,
     SessionQuery,
     SessionSummary,
     SessionView,
 )
+from meerkat_mob.store import NewRecord, Record
 
 
 class SessionAgent(Protocol):
@@ -240,6 +242,27 @@ class SessionService(Protocol):
         """The whole session as a document, as of its last run."""
         ...
 
+    async def append_facts(
+        self,
+        session_id: str,
+        records: tuple[NewRecord, ...],
+        *,
+        unique: tuple[str, ...] = (),
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Keeps facts of the session's runtime in the session's own stream.
+
+        The first takes the keys; ``then`` is done in the step of the commit. Raises
+        ``DuplicateKey``, other ``StoreError``, and ``SessionNotFound``.
+        """
+        ...
+
+    async def read_facts(
+        self, session_id: str, *, after: int = 0, limit: int = 1000
+    ) -> tuple[Record, ...]:
+        """What is stored of a session, in order; nothing where nothing is stored."""
+        ...
+
     async def apply_runtime_turn(
         self,
         session_id: str,
@@ -247,8 +270,14 @@ class SessionService(Protocol):
         request: StartTurnRequest,
         boundary: Boundary,
         contributing_input_ids: tuple[str, ...],
+        *,
+        inbox: RunInbox | None = None,
     ) -> ApplyOutput:
-        """One run with its receipt (EPH-30). ``NoPendingBoundary`` is a success without result."""
+        """One run with its receipt (EPH-30). ``NoPendingBoundary`` is a success without result.
+
+        ``inbox`` is told of each fact about the inputs in the step in which it is kept, and asked
+        at the run's boundaries for inputs that are to join it.
+        """
         ...
 
     async def apply_runtime_context_appends(
@@ -257,6 +286,8 @@ class SessionService(Protocol):
         run_id: str,
         appends: Sequence[PendingAppend],
         contributing_input_ids: tuple[str, ...],
+        *,
+        inbox: RunInbox | None = None,
     ) -> ApplyOutput:
         """Writes context into the System message for good; no model is asked (EPH-32)."""
         ...
