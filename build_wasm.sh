@@ -1,5 +1,5 @@
 #!/bin/sh
-# Build web/dist: the page, Pyodide, our wheel and its lock file, in one static folder.
+# Build web/dist: the page, Pyodide, the page's build of our wheel and its lock file, in one folder.
 # It needs the package registries while it builds, and no network when the folder is opened.
 #
 # usage: ./build_wasm.sh [--tests-too]

@@ -3,11 +3,14 @@
 usage: python -m scripts.build_web [--tests-too]
 
 The folder needs nothing from the network once it is there. ``--tests-too`` also makes
-``.cache/test-dist``, the same with pytest and hypothesis inside, on which the suite runs.
+``.cache/test-dist``, with pytest and hypothesis inside, on which the suite runs.
 
     index.html …          the page, as in web/page/
     teams/NAME.zip        every pack under examples/
     pyodide/              Pyodide's own files, pyodide-lock.json, and the wheels it names
+
+The page gets its own, smaller build of our wheel (``scripts/page_wheel.py``); the suite gets the
+full one.
 """
 
 import argparse
@@ -19,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts import wheels
+from scripts import page_wheel, wheels
 from scripts.places import CACHE, DIST, EXAMPLES, PAGE, TEST_DIST, WEB, npm
 
 RUNTIME: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
@@ -36,16 +39,16 @@ def main() -> None:
     pins = wheels.read_pins()
     pyodide = install_pyodide()
     ours = wheels.build_ours(CACHE / "wheel")
-    at_start = [ours, *wheels.fetch(pins, pins.page)]
-    for_http = wheels.fetch(pins, pins.http)
-    page = [*at_start, *for_http]
-    lay_runtime(DIST / "pyodide", pyodide, page, pins.python)
+    small = page_wheel.thin(ours, CACHE / "wheel" / "page", pins)
+    beside, for_http = wheels.fetch(pins, pins.page), wheels.fetch(pins, pins.http)
+    lay_runtime(DIST / "pyodide", pyodide, [small, *beside, *for_http], pins.python)
     lay_page(DIST)
     teams = [pack(folder, DIST / "teams") for folder in packs(EXAMPLES)]
     if tests_too:
-        everything = [*page, *wheels.fetch(pins, pins.tests)]
+        everything = [ours, *beside, *for_http, *wheels.fetch(pins, pins.tests)]
         lay_runtime(TEST_DIST / "pyodide", pyodide, everything, pins.python)
-    report(at_start, for_http, teams)
+    report([small, *beside], for_http, teams)
+    print(f"our wheel in full, on which the suite runs: {ours.stat().st_size:,} bytes")
 
 
 def install_pyodide() -> Path:

@@ -39,6 +39,21 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A module of ours, with all below it, that the page's build of our wheel is without."""
+
+    module: str
+    reason: str
+
+
+class MayImport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A module that stays, and one left out that a function of it, where no page gets, imports."""
+
+    module: str
+    imports: str
+    reason: str
+
+
 class Pins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``web/wheels.toml``."""
 
@@ -47,6 +62,8 @@ class Pins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: dict[str, Pin]
     http: dict[str, Pin]
     tests: dict[str, Pin]
+    left_out: tuple[LeftOut, ...]
+    may_import: tuple[MayImport, ...]
 
 
 def read_pins() -> Pins:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.loopback
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PYODIDE = {"pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"}
-MOST_BYTES = 0.6 * 2**20
+MOST_BYTES = 600_000
 SOON_MS = 60_000
 """How long a page may take to start on a busy machine before its test fails."""
 
