@@ -174,6 +174,7 @@ class LiveSession:
         return install
 
     def _roll_back(self) -> None:
+        self.shown = self.kept
         self._transcript.restore(self.kept.transcript)
         self._agent.usage = self.kept.usage
 
