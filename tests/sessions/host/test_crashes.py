@@ -154,6 +154,9 @@ def test_killed_at_random_instants_no_acknowledged_call_is_lost() -> None:
             check(folder, kept)
             if life.writes is None:
                 histogram[int(10 * (life.killed - life.first_ack) / span)] += 1
-    bars = "\n".join(f"  {n * 10:>3} % {'#' * histogram[n]}" for n in sorted(histogram))
+    bars = "\n".join(
+        f"  {n * 10:>3} % {count:>4} {'#' * round(60 * count / max(histogram.values()))}"
+        for n, count in sorted(histogram.items())
+    )
     told = "kills, by the time since the first acknowledgement; 100 % is that of a calm run's last"
     sys.stdout.write(f"{histogram.total()} {told}\n{bars}\n")
