@@ -37,6 +37,7 @@ MeerkatError                       catch this to catch us
 │       └── ScriptError            a scripted model has no line for this
 ├── RuntimeFault                   about one session's inbox
 │   ├── RuntimeNotReady            the runtime takes no input in this state
+│   ├── InputRejected              an input contradicts itself
 │   ├── InboxFull                  the bound of an inbox is reached
 │   └── InputEnded                 an accepted input ended without an answer
 ├── CommsError                     a message to a peer could not be sent
@@ -468,6 +469,19 @@ class RuntimeNotReady(RuntimeFault):
     def __init__(self, *, session_id: str, state: str) -> None:
         super().__init__(f"session {session_id} is {state} and takes no input: use a live member")
         self.session_id, self.state = session_id, state
+
+
+class InputRejected(RuntimeFault):
+    """An input says something that an input of its kind cannot. It leaves no record.
+
+    ``reject_type`` is durability_violation or peer_handling_mode_invalid (spec sessions 5.3).
+    """
+
+    code = "INPUT_REJECTED"
+
+    def __init__(self, *, input_id: str, reject_type: str, what: str) -> None:
+        super().__init__(f"input {input_id} is rejected: {what}")
+        self.input_id, self.reject_type, self.what = input_id, reject_type, what
 
 
 class InboxFull(RuntimeFault):
