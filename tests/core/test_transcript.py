@@ -65,7 +65,11 @@ def test_a_boundary_is_pending_when_the_last_message_waits_for_an_answer(
     last: Message, pending: bool
 ) -> None:
     assert not Transcript().has_pending_boundary
-    assert Transcript.of([says("x"), USER, last]).has_pending_boundary is pending
+    assert Transcript().last is None
+    transcript = Transcript.of([says("x"), USER, last])
+    assert transcript.has_pending_boundary is pending
+    transcript.fork().push(USER)
+    assert transcript.last == last
 
 
 def test_the_last_assistant_text_skips_messages_that_say_nothing() -> None:

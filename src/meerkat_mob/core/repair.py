@@ -31,13 +31,15 @@ def open_calls(transcript: Transcript) -> tuple[ToolUseData, ...]:
 
     Looks no further back than the message with the calls.
     """
-    messages, place = transcript.view(), len(transcript) - 1
+    last = transcript.last
+    if last is not None and not isinstance(last, ToolResults):
+        return tool_uses(last)
     answered: set[str] = set()
-    while place >= 0 and isinstance(message := messages[place], ToolResults):
+    for message in reversed(transcript.view()):
+        if not isinstance(message, ToolResults):
+            return tuple(call for call in tool_uses(message) if call.id not in answered)
         answered.update(result.tool_use_id for result in message.results)
-        place -= 1
-    calls = tool_uses(messages[place]) if place >= 0 else ()
-    return tuple(call for call in calls if call.id not in answered) if calls else ()
+    return ()
 
 
 def close_open_calls(

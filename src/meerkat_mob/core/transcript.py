@@ -205,9 +205,12 @@ class Transcript:
     @property
     def has_pending_boundary(self) -> bool:
         """True when the last message waits for an answer of the model (SES-2)."""
-        return self._count > 0 and isinstance(
-            self._messages[self._count - 1], (UserMessage, ToolResults)
-        )
+        return isinstance(self.last, (UserMessage, ToolResults))
+
+    @property
+    def last(self) -> Message | None:
+        """The newest message; None when there is none."""
+        return self._messages[self._count - 1] if self._count else None
 
     @property
     def last_assistant_text(self) -> str | None:
