@@ -30,6 +30,7 @@ from meerkat_mob.core.jsonvalue import Json, JsonObject
 from meerkat_mob.core.messages import HandlingMode, RenderMetadata
 from meerkat_mob.core.safe_json import refuse_deep
 from meerkat_mob.core.times import instant_ms
+from meerkat_mob.errors import InvalidParams
 
 
 class RuntimeTurnMetadata(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -89,11 +90,19 @@ _OPAQUE: Final = ("payload", "event", "params")
 
 
 def encode_input(item: Input) -> bytes:
-    """The stored bytes of an input. Raises ``ValueError`` for what is no JSON or no Unicode."""
+    """The stored bytes of an input.
+
+    Raises ``InvalidParams`` for what ``decode_input`` could not read back: what is no JSON, no
+    Unicode, or nested too deeply.
+    """
     try:
-        return _encoder.encode(_written(item))
-    except (TypeError, OverflowError, RecursionError) as fault:  # inside a payload
-        raise ValueError(f"input {item.header.id} cannot be kept as JSON: {fault}") from fault
+        raw = _encoder.encode(_written(item))
+        refuse_deep(raw)
+        return raw
+    except (TypeError, ValueError, OverflowError, RecursionError) as fault:
+        raise InvalidParams(
+            what=f"this cannot be kept as JSON: {fault}", path="input", hint="send Unicode and JSON"
+        ) from fault
 
 
 def decode_input(raw: bytes | msgspec.Raw) -> Input:
