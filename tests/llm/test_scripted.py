@@ -44,8 +44,9 @@ async def test_a_long_text_streams_in_phrases_unless_it_is_paced() -> None:
     events = await events_of(ScriptedLlm([text]).stream(asking("hi")))
     phrases = [e.delta for e in events if isinstance(e, LlmTextDelta)]
     assert "".join(phrases) == text
-    assert [len(phrase.split()) for phrase in phrases] == [16] * 12 + [8]
     assert all(phrase.endswith((" ", "\n")) for phrase in phrases)
+    assert len(phrases) == 6
+    assert all(256 <= len(phrase) < 280 for phrase in phrases[:-1])
 
 
 @pytest.mark.virtual_only

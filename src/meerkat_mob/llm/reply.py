@@ -30,9 +30,12 @@ from meerkat_mob.llm.client import (
 )
 
 _WORDS: Final = re.compile(r"\S+\s*|\s+")
-_PHRASES: Final = re.compile(r"(?:\S+\s*){1,16}|\s+")
+_PHRASES: Final = re.compile(r".{256}\S*\s*|.+", re.DOTALL)
 _SHORT: Final = 80
-"""Up to this many characters a text comes word by word also when nothing paces it."""
+"""Up to this many characters a text comes word by word also when nothing paces it.
+
+A longer one comes in phrases: nobody watches it, and each piece is an event.
+"""
 _CHARACTERS_PER_TOKEN: Final = 4
 _TRANSCRIPTS: Final = 4096
 """How many transcripts we know the length of; beyond that they are counted again."""
