@@ -114,7 +114,16 @@ _encoder: Final = msgspec.json.Encoder()
 def opening(state: SessionState) -> tuple[NewRecord, ...]:
     """The first records of a session's stream."""
     said = tuple(_said(state.transcript.encoded()))
-    first = Changed(
+    return (
+        _record(OPENED, Opened(created_at=state.created_at)),
+        _record(CHANGED, first_values(state)),
+        *said,
+    )
+
+
+def first_values(state: SessionState) -> Changed:
+    """All that a new session says beside its messages."""
+    return Changed(
         metadata=state.metadata,
         build=_unless(state.build, SessionBuildState()),
         labels=state.labels or UNSET,
@@ -127,11 +136,6 @@ def opening(state: SessionState) -> tuple[NewRecord, ...]:
         events_until=state.events_until or UNSET,
         archived=state.archived or UNSET,
     )
-    return (
-        _record(OPENED, Opened(created_at=state.created_at)),
-        _record(CHANGED, first),
-        *said,
-    )
 
 
 def changes(
@@ -140,7 +144,7 @@ def changes(
     """The records that lead from one state to the next, and say what a run came to."""
     records = list(_messages(before.transcript, after.transcript))
     ended = any(isinstance(fact, RunEnded) for fact in run)
-    changed = _changed(before, after, usage=not ended)
+    changed = difference(before, after, usage=not ended)
     if changed != Changed():
         records.append(_record(CHANGED, changed))
     records += (_record(_KINDS[type(fact)], fact) for fact in run)
@@ -179,7 +183,8 @@ def _same(one: Iterable[bytes], other: Iterable[bytes]) -> int:
     return count
 
 
-def _changed(before: SessionState, after: SessionState, *, usage: bool) -> Changed:
+def difference(before: SessionState, after: SessionState, *, usage: bool = True) -> Changed:
+    """What is new between two states, beside messages; ``usage`` may be said elsewhere."""
     applied, staged = _context(before.context.pending, after.context.pending)
     return Changed(
         metadata=_unless(after.metadata, before.metadata),

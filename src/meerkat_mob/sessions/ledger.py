@@ -135,10 +135,12 @@ class StreamLedger:
         run: tuple[RunFact, ...],
         install: Installed,
     ) -> None:
-        """See ``Ledger.keep``. Nothing new is no commit."""
+        """See ``Ledger.keep``. Nothing new needs no commit, and has happened."""
         records = changes(before, after, run)
         if records:
             await self._commit(records, after, install)
+        else:
+            install(before.updated_at)
 
     async def append(
         self,

@@ -8,8 +8,15 @@ next one. A turn that ends before its agent began is as if it had never started 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
@@ -38,6 +45,7 @@ from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.facts import Applied, RunFact
 from meerkat_mob.sessions.feed import EventFeed
 from meerkat_mob.sessions.fold import head_of
+from meerkat_mob.sessions.form import insist_on_form, insist_on_params, keepable
 from meerkat_mob.sessions.ledger import Ledger
 from meerkat_mob.sessions.run import Run, RunInbox, Steered, Ticket, TurnEnd
 from meerkat_mob.sessions.service import BuildAgent
@@ -94,8 +102,7 @@ class LiveSession:
         self.shown = self.kept
         self._ledger, self._lock = ledger, asyncio.Lock()
         self._run: Run | None = None
-        self._ended: asyncio.Event = asyncio.Event()
-        self._ended.set()
+        self._changing, self._closed = 0, asyncio.Event()
         self._when_closed: Callable[[], None] | None = None
 
     async def open(self, stored: SessionState | None = None) -> None:
@@ -104,25 +111,28 @@ class LiveSession:
         Raises ``StoreError``.
         """
         after = msgspec.structs.replace(self.kept, events_until=self.events.last + EVENTS)
+        install = self._installing(after, shown=after)
         if stored is None:
-            await self._ledger.open(after, self._installing(after))
+            await self._ledger.open(after, install)
         else:
-            await self._ledger.keep(stored, after, (), self._installing(after))
+            await self._ledger.keep(stored, after, (), install)
 
     # -- what lasts ----------------------------------------------------------------------------
 
     async def keep(self, change: Change[T], *, then: Callable[[], None] | None = None) -> T:
         """Commits a change of what lasts, now; ``then`` is done in the step of the commit.
 
-        Raises what ``change`` raises, ``StoreError``, and ``SessionNotFound`` once archived.
+        Raises what ``change`` raises, ``InvalidParams`` for what could not be read back,
+        ``StoreError``, and ``SessionNotFound`` once archived.
         """
-        async with self._lock:
-            if self.kept.archived:
-                raise SessionNotFound(session_id=self.id)
-            after, answer = change(self.kept)
-            if after is not self.kept:
-                install = self._installing(after, then)
-                await self._ledger.keep(self.kept, after, (), install)
+        async with self._at_rest_or_not():
+            kept = self.kept
+            after, answer = change(kept)
+            if after is not kept:
+                insist_on_form(after, kept)
+                shown = after if self.shown is kept else change(self.shown)[0]
+                install = self._installing(after, shown, then)
+                await self._ledger.keep(kept, after, (), install)
             return answer
 
     async def append(
@@ -136,14 +146,26 @@ class LiveSession:
 
         Raises ``DuplicateKey`` and other ``StoreError``, and ``SessionNotFound`` once archived.
         """
-        async with self._lock:
-            if self.kept.archived:
-                raise SessionNotFound(session_id=self.id)
-            install = self._installing(self.kept, then)
+        async with self._at_rest_or_not():
+            install = self._installing(self.kept, self.shown, then)
             await self._ledger.append(self.kept, records, unique, install)
+
+    @asynccontextmanager
+    async def _at_rest_or_not(self) -> AsyncGenerator[None, None]:
+        """One change at a time, beside a run or without one. It closes only behind the last."""
+        self._changing += 1
+        try:
+            async with self._lock:
+                if self.kept.archived:
+                    raise SessionNotFound(session_id=self.id)
+                yield
+        finally:
+            self._changing -= 1
+            self._close_when_over()
 
     async def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
         """Another client for later calls, with what is kept of who answers, in one step."""
+        insist_on_params(identity.provider_params)
 
         def change(kept: SessionState) -> tuple[SessionState, None]:
             metadata = with_identity(kept.metadata, identity)
@@ -157,24 +179,18 @@ class LiveSession:
         self._agent.swap(client, identity_of(self.kept.metadata))
 
     def _installing(
-        self, after: SessionState, then: Callable[[], None] | None = None, *, ends: bool = False
+        self, after: SessionState, shown: SessionState, then: Callable[[], None] | None = None
     ) -> Callable[[int], None]:
         def install(at: int) -> None:
             kept = self.kept = msgspec.structs.replace(after, updated_at=at)
-            if self._run is None or ends:
-                self.shown = kept
-            else:
-                shown = self.shown
-                self.shown = msgspec.structs.replace(
-                    kept, transcript=shown.transcript, usage=shown.usage
-                )
+            same = shown is after
+            self.shown = kept if same else msgspec.structs.replace(shown, updated_at=at)
             if then is not None:
                 then()
 
         return install
 
     def _roll_back(self) -> None:
-        self.shown = self.kept
         self._transcript.restore(self.kept.transcript)
         self._agent.usage = self.kept.usage
 
@@ -197,8 +213,10 @@ class LiveSession:
         """Writes context into the System message for good; asks no model (SES-23b, EPH-32)."""
 
         async def write(_: Run) -> None:
-            prompt = render_prompt(self._transcript.system_prompt or "", appends)
-            self._transcript.set_system_prompt(prompt)
+            if appends:
+                prompt = render_prompt(self._transcript.system_prompt or "", appends)
+                with keepable("appends"):
+                    self._transcript.set_system_prompt(prompt)
 
         self.admission.send(Signal.REQUEST_START_TURN)
         return await self._go(Run(StartTurnRequest(), self.kept, ticket), write)
@@ -206,7 +224,6 @@ class LiveSession:
     async def _go(self, run: Run, work: Work) -> TurnEnd:
         self.admission.send(Signal.BEGIN_RUN)
         self._run = run
-        self._ended.clear()
         run.task = asyncio.create_task(
             self._to_its_end(run, work), name=f"run of session {self.id}"
         )
@@ -259,7 +276,7 @@ class LiveSession:
                     after = msgspec.structs.replace(after, events_until=until)
                 ended = run.ended(after, error)
                 receipt = None if ended.receipt is UNSET else ended.receipt
-                install = self._installing(after, lambda: run.closed(receipt), ends=True)
+                install = self._installing(after, after, lambda: run.closed(receipt))
                 await self._ledger.keep(self.kept, after, (ended,), install)
         except BaseException:
             self._roll_back()
@@ -268,19 +285,19 @@ class LiveSession:
 
     def _finish(self, run: Run, unkept: Exception | None) -> None:
         self._run = None
+        self.shown = self.kept  # also when only its checkpoints could be kept
         self.admission.send(Signal.FINALIZE_TURN)
         word = run.last_word(self.id, unkept)
         if word is not None:
             self.events.emit(word)
-        self._ended.set()
-        if self.admission.phase is Phase.SHUTTING_DOWN:
-            self._close()
+        self._close_when_over()
 
     async def _ask_agent(self, run: Run) -> RunResult:
         """Runs a prompt, or what the transcript waits for (spec sessions 3.1, steps 5 to 7)."""
         request, prompt = run.request, run.prompt()
         if request.system_prompt is not None:
-            self._transcript.set_system_prompt(request.system_prompt)
+            with keepable("system_prompt"):
+                self._transcript.set_system_prompt(request.system_prompt)
         close_open_calls(self._transcript, run.results(), otherwise=OUTCOME_UNKNOWN)
         if run.continues(prompt):
             return await self._agent.run_pending()
@@ -335,7 +352,7 @@ class LiveSession:
         async with self._lock:
             if self._transcript != self.kept.transcript:
                 after = run.applied_to(self.kept, self._transcript, self._agent.usage)
-                install = self._installing(after, run.was_noted)
+                install = self._installing(after, self.shown, run.was_noted)
                 await self._ledger.keep(self.kept, after, run.began_now(), install)
 
     async def steer(self) -> bool:
@@ -370,7 +387,8 @@ class LiveSession:
             inbox.applied(steered, receipt)
 
         facts: tuple[RunFact, ...] = (*run.began_now(), Applied(receipt=receipt))
-        await self._ledger.keep(self.kept, after, facts, self._installing(after, then))
+        install = self._installing(after, self.shown, then)
+        await self._ledger.keep(self.kept, after, facts, install)
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that were kept."""
@@ -379,20 +397,22 @@ class LiveSession:
     # -- the end -------------------------------------------------------------------------------
 
     def shut_down(self, *, when_closed: Callable[[], None] | None = None) -> None:
-        """Takes no more turns. Closes, and says so, at once or when the present run has ended."""
+        """Takes no more turns. Closes, and says so, when no run and no change is going on."""
         self._when_closed = when_closed
         self.admission.send(Signal.REQUEST_SHUTDOWN)
-        if not self.admission.is_active:
-            self._close()
+        self._close_when_over()
 
-    def _close(self) -> None:
-        self.events.close()
-        if self._when_closed is not None:
-            self._when_closed()
+    def _close_when_over(self) -> None:
+        over = self.admission.phase is Phase.SHUTTING_DOWN and not self._changing
+        if over and not self._closed.is_set():
+            self._closed.set()
+            self.events.close()
+            if self._when_closed is not None:
+                self._when_closed()
 
-    async def ended(self) -> None:
-        """Waits until no run is going on."""
-        await self._ended.wait()
+    async def closed(self) -> None:
+        """Waits until it has closed after ``shut_down``: it writes nothing any more."""
+        await self._closed.wait()
 
     # -- looks: never wait ---------------------------------------------------------------------
 

@@ -192,9 +192,8 @@ class LiveSessions(ABC):
     async def archive(self, session_id: str) -> None:
         """See ``SessionService.archive``. A running turn ends first, for its own caller."""
         session = await self._session(session_id)
-        await session.keep(_archived)
-        self._drain(session)
-        await session.ended()
+        await session.keep(as_archived, then=lambda: self._drain(session))
+        await session.closed()
 
     async def discard_live_session(self, session_id: str) -> None:
         """See ``SessionService.discard_live_session``. A running turn is interrupted."""
@@ -394,10 +393,11 @@ class LiveSessions(ABC):
 async def _end(session: LiveSession) -> None:
     with contextlib.suppress(SessionNotRunning):
         session.interrupt()
-    await session.ended()
+    await session.closed()
 
 
-def _archived(kept: SessionState) -> tuple[SessionState, None]:
+def as_archived(kept: SessionState) -> tuple[SessionState, None]:
+    """The change that takes a session out of life for good."""
     return msgspec.structs.replace(kept, archived=True), None
 
 

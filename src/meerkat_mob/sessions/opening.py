@@ -23,19 +23,26 @@ from meerkat_mob.core.reserved import DEFERRED_TURN, SESSION_METADATA
 from meerkat_mob.core.session import Session
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import SessionNotFound, SessionUnsupported
+from meerkat_mob.sessions.form import insist_on_form, insist_on_labels, keepable
 from meerkat_mob.sessions.state import SessionState, state_of
 
 
 def first_state(request: CreateSessionRequest, *, session_id: str, now: int) -> SessionState:
     """What a session that is created now begins with.
 
-    Raises ``SessionNotFound`` for one that was archived, and ``SessionUnsupported`` for a system
-    prompt that comes after the first turn (SES-11).
+    Raises ``SessionNotFound`` for one that was archived, ``SessionUnsupported`` for a system
+    prompt that comes after the first turn (SES-11), and ``InvalidParams`` for what could not be
+    read back.
     """
     document = request.build.resume_session
-    if document is UNSET:
-        return _new(request, session_id=session_id, now=now)
-    return _resumed(document, request, session_id=session_id, now=now)
+    insist_on_labels(request.labels)
+    with keepable():
+        if document is UNSET:
+            state = _new(request, session_id=session_id, now=now)
+        else:
+            state = _resumed(document, request, session_id=session_id, now=now)
+    insist_on_form(state)
+    return state
 
 
 def _new(request: CreateSessionRequest, *, session_id: str, now: int) -> SessionState:
@@ -68,7 +75,8 @@ def _resumed(
     if state.archived:
         raise SessionNotFound(session_id=document.id)
     _insist_on_tools(state, request)
-    transcript, deferred = state.transcript, state.deferred
+    transcript = state.transcript
+    deferred = _without_inline_images(state.deferred, transcript)
     untold = DEFERRED_TURN.read(document.metadata) is None
     if request.initial_turn == "defer" and untold and _is_template(transcript):
         deferred = _armed(request, transcript, arm(deferred), now)
@@ -116,6 +124,26 @@ def _armed(
     return stage_initial_prompt(armed, transcript.keep_images(request.prompt), now=now)
 
 
+def _without_inline_images(
+    deferred: DeferredTurnState, transcript: Transcript
+) -> DeferredTurnState:
+    """What waits in a document of elsewhere may hold images; ours are kept beside it (BLB-3)."""
+    prompt, replace = deferred.pending_initial_prompt, msgspec.structs.replace
+    if prompt is not UNSET:
+        prompt = replace(prompt, prompt=transcript.keep_images(prompt.prompt))
+    staged = tuple(
+        replace(
+            one,
+            results=tuple(
+                replace(result, content=transcript.keep_images(result.content))
+                for result in one.results
+            ),
+        )
+        for one in deferred.pending_tool_results
+    )
+    return replace(deferred, pending_initial_prompt=prompt, pending_tool_results=staged)
+
+
 def _metadata(request: CreateSessionRequest, stored: SessionMetadata | None) -> SessionMetadata:
     options = request.build
     known = stored or SessionMetadata(
@@ -125,6 +153,8 @@ def _metadata(request: CreateSessionRequest, stored: SessionMetadata | None) -> 
     if provider is UNSET:
         same = known.model == request.model
         provider = known.provider if same else infer_provider(request.model)
+    if known.model != request.model:  # another one is not to be found on that server (REC-2)
+        known = msgspec.structs.replace(known, self_hosted_server_id=UNSET)
     params = options.provider_params
     said = {
         "self_hosted_server_id": options.self_hosted_server_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import islice
 from typing import Final
 
@@ -20,10 +20,10 @@ from meerkat_mob.core.requests import CreateSessionRequest
 from meerkat_mob.core.session import Session
 from meerkat_mob.errors import AgentError, SessionNotFound, SessionNotRunning
 from meerkat_mob.sessions.catalogue import PAGE, Catalogue
-from meerkat_mob.sessions.fold import STREAM, Fold, SessionHead
+from meerkat_mob.sessions.fold import STREAM, Fold, SessionHead, head_of
 from meerkat_mob.sessions.ledger import Ledger, StreamLedger
 from meerkat_mob.sessions.live import LiveSession
-from meerkat_mob.sessions.living import LiveSessions
+from meerkat_mob.sessions.living import LiveSessions, as_archived
 from meerkat_mob.sessions.opening import first_state
 from meerkat_mob.sessions.recovery import (
     ANYWHERE,
@@ -70,7 +70,7 @@ class PersistentSessionService(LiveSessions):
     ) -> None:
         super().__init__(build_agent=build_agent, clock=clock, ids=ids, max_sessions=max_sessions)
         self._store, self._catalogue = store, catalogue
-        self._reviving: dict[str, asyncio.Task[LiveSession]] = {}
+        self._moves: dict[str, asyncio.Task[LiveSession | None]] = {}
         self._folded: OrderedDict[str, SessionState] = OrderedDict()
 
     @classmethod
@@ -96,8 +96,8 @@ class PersistentSessionService(LiveSessions):
     def _is_taken(self, session_id: str) -> bool:
         return session_id in self._catalogue
 
-    def _ledger(self, session_id: str) -> Ledger:
-        return StreamLedger(self._store, session_id, shown=self._catalogue.put)
+    def _ledger(self, session_id: str, revision: int = 0) -> Ledger:
+        return StreamLedger(self._store, session_id, shown=self._catalogue.put, revision=revision)
 
     # -- coming to life ------------------------------------------------------------------------
 
@@ -110,9 +110,10 @@ class PersistentSessionService(LiveSessions):
         if session := self._live.get(session_id):
             return session
         self._insist_on(session_id)
-        if task := self._reviving.get(session_id):
-            return await to_the_end(task)
-        return await self._begin_to_revive(session_id, NOTHING, ANYWHERE)
+        task = self._moves.get(session_id)
+        if task is None:
+            task = self._move(session_id, self._revive(session_id, NOTHING, ANYWHERE))
+        return await _living(task, session_id)
 
     async def resume_session(
         self,
@@ -127,31 +128,31 @@ class PersistentSessionService(LiveSessions):
         ``StoreCorrupt``.
         """
         self._insist_on(session_id)
-        if session_id in self._live or session_id in self._reviving:
-            raise AgentError(f"session {session_id} lives already: nothing needs doing")
-        await self._begin_to_revive(session_id, overrides, context)
+        self._insist_on_rest(session_id)
+        task = self._move(session_id, self._revive(session_id, overrides, context))
+        await to_the_end(task)
 
     def _insist_on(self, session_id: str) -> None:
         if self._catalogue.get(session_id)[0].archived:
             raise SessionNotFound(session_id=session_id)
 
-    async def _begin_to_revive(
-        self, session_id: str, overrides: RecoveryOverrides, context: RecoveryContext
-    ) -> LiveSession:
-        """Once for all who wait for it, whoever of them is cancelled."""
-        task = asyncio.create_task(
-            self._revive(session_id, overrides, context), name=f"revive {session_id}"
-        )
-        self._reviving[session_id] = task
-        task.add_done_callback(lambda _: self._reviving.pop(session_id, None))
-        return await to_the_end(task)
+    def _insist_on_rest(self, session_id: str) -> None:
+        if session_id in self._live or session_id in self._moves:
+            raise AgentError(f"session {session_id} lives already: nothing needs doing")
+
+    def _move(
+        self, session_id: str, story: Coroutine[None, None, LiveSession | None]
+    ) -> asyncio.Task[LiveSession | None]:
+        """Something done with a stored session: once for all who wait, whoever is cancelled."""
+        task = asyncio.create_task(story, name=f"session {session_id} leaves its rest")
+        self._moves[session_id] = task
+        task.add_done_callback(lambda _: self._moves.pop(session_id, None))
+        return task
 
     async def _revive(
         self, session_id: str, overrides: RecoveryOverrides, context: RecoveryContext
     ) -> LiveSession:
-        if ending := self._draining.get(session_id):
-            await ending.ended()
-        stored, revision = await self._stored(session_id)
+        stored, revision = await self._at_rest(session_id)
         request = build_recovered_session(document_of(stored), overrides, context)
         return await self._go_on(stored, revision, request)
 
@@ -164,13 +165,9 @@ class PersistentSessionService(LiveSessions):
             state = msgspec.structs.replace(
                 state, events_until=stored.events_until, answered_by=stored.answered_by
             )
-            ledger = StreamLedger(
-                self._store, session_id, shown=self._catalogue.put, revision=revision
-            )
-            session = self._awaken(state, request, ledger)
+            session = self._awaken(state, request, self._ledger(session_id, revision))
             await session.open(stored)
             self._register(session)
-        self._folded.pop(session_id, None)
         return session
 
     async def _create(self, request: CreateSessionRequest) -> LiveSession:
@@ -179,15 +176,41 @@ class PersistentSessionService(LiveSessions):
         if document is UNSET or wanted != document.id or wanted not in self._catalogue:
             return await super()._create(request)
         self._insist_on(document.id)
-        if document.id in self._live or document.id in self._reviving:
-            raise AgentError(f"session {document.id} lives already: nothing needs doing")
-        stored, revision = await self._stored(document.id)
+        self._insist_on_rest(document.id)
+        task = self._move(document.id, self._go_on_from(document, request))
+        return await _living(task, document.id)
+
+    async def _go_on_from(self, document: Session, request: CreateSessionRequest) -> LiveSession:
+        """What is stored goes on: a document of an earlier day takes nothing of it back."""
+        stored, revision = await self._at_rest(document.id)
         if stored.transcript != document.history:
             raise AgentError(
                 f"session {document.id} is stored with other messages: resume what is stored, "
                 "or give the document an id of its own"
             )
+        build = msgspec.structs.replace(request.build, resume_session=document_of(stored))
+        request = msgspec.structs.replace(request, build=build)
         return await self._go_on(stored, revision, request)
+
+    async def archive(self, session_id: str) -> None:
+        """See ``SessionService.archive``. One that is only stored needs no life for it."""
+        if session_id in self._live or session_id in self._moves:
+            await super().archive(session_id)
+            return
+        self._insist_on(session_id)
+        await to_the_end(self._move(session_id, self._archive_at_rest(session_id)))
+
+    async def _archive_at_rest(self, session_id: str) -> None:
+        stored, revision = await self._at_rest(session_id)
+        after, _ = as_archived(stored)
+        await self._ledger(session_id, revision).keep(stored, after, (), lambda _: None)
+
+    async def _at_rest(self, session_id: str) -> tuple[SessionState, int]:
+        """What is stored of a session once it has stopped. Raises ``SessionNotFound``."""
+        if ending := self._draining.get(session_id):
+            await ending.closed()
+        self._insist_on(session_id)
+        return await self._stored(session_id)
 
     async def _stored(self, session_id: str) -> tuple[SessionState, int]:
         """What the store holds of a session, and the number of its last record."""
@@ -204,15 +227,21 @@ class PersistentSessionService(LiveSessions):
             raise SessionNotRunning(session_id=session_id)
         await super().interrupt(session_id)
 
+    async def aclose(self) -> None:
+        """See ``SessionService.aclose``. What comes to life now is awaited, and ends as well."""
+        while self._moves:
+            await asyncio.wait(tuple(self._moves.values()))
+        await super().aclose()
+
     # -- looks ---------------------------------------------------------------------------------
 
     async def _look(self, session_id: str) -> SessionState:
         session = self._live.get(session_id) or self._draining.get(session_id)
         if session is not None:
             return session.shown
-        self._catalogue.get(session_id)  # raises what there is to say of it
+        told = self._catalogue.get(session_id)
         state = self._folded.pop(session_id, None)
-        if state is None:
+        if state is None or (head_of(state), state.updated_at) != told:
             state, _ = await self._stored(session_id)
         self._folded[session_id] = state
         while len(self._folded) > FOLDED:
@@ -240,7 +269,7 @@ class PersistentSessionService(LiveSessions):
         return list(islice(found, query.offset, end))
 
     def _summary(self, session_id: str, head: SessionHead, at: int) -> SessionSummary:
-        if session := self._live.get(session_id):
+        if session := self._live.get(session_id) or self._draining.get(session_id):
             return session.summary()
         return summary_of(session_id, head, at=at, is_active=False)
 
@@ -266,3 +295,11 @@ class PersistentSessionService(LiveSessions):
     ) -> tuple[Record, ...]:
         """See ``SessionService.read_facts``."""
         return await self._store.read(STREAM + session_id, after=after, limit=limit)
+
+
+async def _living(move: asyncio.Task[LiveSession | None], session_id: str) -> LiveSession:
+    """The session that came to life. Raises ``SessionNotFound`` when it was archived instead."""
+    session = await to_the_end(move)
+    if session is None:
+        raise SessionNotFound(session_id=session_id)
+    return session

@@ -218,4 +218,5 @@ def _still(
     taken: tuple[PendingAppend, ...], pending: tuple[PendingAppend, ...]
 ) -> tuple[PendingAppend, ...]:
     """What of the taken context still waits: nothing, once a checkpoint has committed it."""
-    return taken if pending[: len(taken)] == taken else ()
+    same = zip(pending, taken, strict=False)  # an equal one may have been appended meanwhile
+    return taken if len(pending) >= len(taken) and all(a is b for a, b in same) else ()

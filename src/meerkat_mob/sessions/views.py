@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import msgspec
 
 from meerkat_mob.core.messages import Message
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import InvalidParams
 from meerkat_mob.sessions.fold import SessionHead
+from meerkat_mob.sessions.form import insist_on_labels
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -75,18 +74,7 @@ class SessionHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def checked(query: SessionQuery) -> SessionQuery:
     """The query with offset and limit from 0. Raises ``InvalidParams`` for what is no label."""
-    labels: object = query.labels
-    if not isinstance(labels, Mapping):
-        raise InvalidParams(
-            what="labels are a mapping", path="labels", hint='say {"name": "value"}'
-        )
-    for name, value in cast("Mapping[object, object]", labels).items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidParams(
-                what=f"a label is a text, not {value!r}",
-                path=f"labels.{name}",
-                hint="put it in quotes",
-            )
+    insist_on_labels(query.labels)
     limit = None if query.limit is None else max(query.limit, 0)
     return SessionQuery(limit=limit, offset=max(query.offset, 0), labels=query.labels)
 
