@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
@@ -15,7 +16,7 @@ from meerkat_mob.core.messages import (
     tool_uses,
 )
 from meerkat_mob.llm.client import LlmClient
-from meerkat_mob.sessions.service import SessionService
+from meerkat_mob.sessions import SessionQuery, SessionService
 from meerkat_mob.testing.expect import same
 
 
@@ -23,13 +24,28 @@ class OpenService(Protocol):
     """Opens a fresh service whose every session is answered by ``llm``, and closes it again."""
 
     def __call__(
-        self, llm: LlmClient, *, max_sessions: int = ...
+        self, llm: LlmClient, *, max_sessions: int = ..., step: int = ...
     ) -> AbstractAsyncContextManager[SessionService]:
-        """The open service."""
+        """The open service. Its clock moves by ``step`` ms whenever it is asked."""
         ...
 
 
 SessionRule: TypeAlias = Callable[[OpenService], Awaitable[None]]
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Lets others go on until it is true: a commit takes as long as it takes."""
+    while not await true():  # noqa: ASYNC110 nothing says when, and nobody waits for time here
+        await asyncio.sleep(0)
+
+
+async def is_unlisted(service: SessionService, session_id: str) -> None:
+    """Waits until a session is no longer listed."""
+
+    async def unlisted() -> bool:
+        return session_id not in {s.session_id for s in await service.list(SessionQuery())}
+
+    await until(unlisted)
 
 
 async def said(service: SessionService, session_id: str) -> list[tuple[str, str]]:

@@ -76,7 +76,7 @@ async def a_session_is_there_before_its_first_turn_ends(open_service: OpenServic
     async with open_service(ScriptedLlm(["never"])) as service:
         request = a_request("hi", session_id="mine")
         creating = asyncio.create_task(service.create_session(request))
-        await asyncio.sleep(0)
+        await service.wait_session_registered("mine")
         holds(await service.has_live_session("mine"), "the session is live")
         holds((await service.read("mine")).state.is_active, "its first turn is active")
         await service.interrupt("mine")

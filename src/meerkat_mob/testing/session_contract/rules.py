@@ -5,9 +5,30 @@ from __future__ import annotations
 from typing import Final
 
 from meerkat_mob.testing.expect import rules_of
-from meerkat_mob.testing.session_contract import ending, interrupting, looking, opening, turns
+from meerkat_mob.testing.session_contract import (
+    ending,
+    forking,
+    interrupting,
+    looking,
+    notes,
+    opening,
+    refusing,
+    settings,
+    staging,
+    turns,
+)
 from meerkat_mob.testing.session_contract.maker import SessionRule
 
-RULES: Final[tuple[SessionRule, ...]] = rules_of(
-    *(module.__name__ for module in (opening, turns, interrupting, looking, ending))
+_MODULES: Final = (
+    opening,
+    refusing,
+    staging,
+    turns,
+    notes,
+    settings,
+    interrupting,
+    looking,
+    forking,
+    ending,
 )
+RULES: Final[tuple[SessionRule, ...]] = rules_of(*(module.__name__ for module in _MODULES))
