@@ -20,8 +20,8 @@ from tests.runtime.kit import a_desk
 class Pair:
     """Ann, who has the tools, and bob, whose inbox is held so that what arrives can be read."""
 
-    def __init__(self) -> None:
-        self.adapter: RuntimeSessionAdapter = a_desk()[0]
+    def __init__(self, adapter: RuntimeSessionAdapter) -> None:
+        self.adapter = adapter
         self.adapter.hold("s", held=True)
         router, inputs = Router(ids=some_ids("envelope")), some_ids("in")
 
@@ -54,7 +54,7 @@ class Pair:
 
 
 async def test_a_message_is_in_the_receiver_s_inbox_when_the_tool_returns() -> None:
-    pair = Pair()
+    pair = Pair((await a_desk())[0])
     assert await pair.call("send_message", to="bob", body="ready?") == ({"status": "sent"}, False)
     args: dict[str, Json] = {"to": "team/ops/bob", "body": "now!", "handling_mode": "steer"}
     assert await pair.call("send_message", **args) == ({"status": "sent"}, False)
@@ -79,7 +79,7 @@ async def test_a_message_is_in_the_receiver_s_inbox_when_the_tool_returns() -> N
 async def test_a_message_that_cannot_be_sent_tells_the_model_why(
     args: dict[str, Json], code: str, words: str
 ) -> None:
-    pair = Pair()
+    pair = Pair((await a_desk())[0])
     result, is_error = await pair.call("send_message", **args)
     assert (is_error, result["error"]) == (True, code)
     assert words in str(result["message"])
@@ -87,12 +87,12 @@ async def test_a_message_that_cannot_be_sent_tells_the_model_why(
 
 
 async def test_a_full_or_retired_receiver_refuses_and_the_model_is_told() -> None:
-    pair = Pair()
+    pair = Pair((await a_desk())[0])
     for n in range(BOUND):
         await pair.adapter.accept_input("s", a_peer_message("x", f"before-{n}"))
     result, is_error = await pair.call("send_message", to="bob", body="hi")
     assert (is_error, result["reason"]) == (True, "inbox_full")
-    pair.adapter.retire_runtime("s")
+    await pair.adapter.retire_runtime("s")
     result, is_error = await pair.call("send_message", to="bob", body="hi")
     assert (is_error, result["reason"]) == (True, "not_ready")
     assert len(pair.arrived()) == BOUND
@@ -100,7 +100,7 @@ async def test_a_full_or_retired_receiver_refuses_and_the_model_is_told() -> Non
 
 
 async def test_peers_lists_who_can_be_written_to() -> None:
-    pair = Pair()
+    pair = Pair((await a_desk())[0])
     pair.ann.trust(PeerSpec(name="team/dev/al", role="dev"))
     listed: Json = [
         {"name": "team/dev/al", "role": "dev", "description": ""},

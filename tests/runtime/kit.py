@@ -18,7 +18,7 @@ from meerkat_mob.errors import RunCancelled
 from meerkat_mob.llm import LlmClient
 from meerkat_mob.runtime import RuntimeSessionAdapter, SessionExecutor
 from meerkat_mob.runtime.inbox import Batch
-from meerkat_mob.sessions import SessionService
+from meerkat_mob.sessions import RunInbox, SessionService
 from meerkat_mob.testing.builders import a_service, a_session, some_ids
 
 
@@ -45,7 +45,7 @@ async def an_office(
     service = a_service(llm)
     adapter = RuntimeSessionAdapter.ephemeral(ids=some_ids("run"))
     session_id = await a_session(service, tools=tools)
-    adapter.register_session(
+    await adapter.register_session(
         session_id, SessionExecutor(service, session_id), keep_alive=keep_alive
     )
     adapter.set_session_silent_intents(session_id, LIFECYCLE_INTENTS)
@@ -62,7 +62,8 @@ class Desk:
         self.at_work: deque[asyncio.Future[None]] = deque()
         self.most_at_once = 0
 
-    async def apply(self, run_id: str, batch: Batch) -> ApplyOutput:
+    async def apply(self, run_id: str, batch: Batch, inbox: RunInbox) -> ApplyOutput:
+        del inbox
         self.batches.append(batch)
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.at_work.append(end)
@@ -92,10 +93,10 @@ class Desk:
                 self.at_work[0].set_exception(error)
 
 
-def a_desk(*, keep_alive: bool = True) -> tuple[RuntimeSessionAdapter, Desk]:
+async def a_desk(*, keep_alive: bool = True) -> tuple[RuntimeSessionAdapter, Desk]:
     """An adapter with one session, named ``s``."""
     adapter, desk = RuntimeSessionAdapter.ephemeral(ids=some_ids("run")), Desk()
-    adapter.register_session("s", desk, keep_alive=keep_alive)
+    await adapter.register_session("s", desk, keep_alive=keep_alive)
     adapter.set_session_silent_intents("s", LIFECYCLE_INTENTS)
     return adapter, desk
 

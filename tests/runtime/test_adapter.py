@@ -73,7 +73,7 @@ async def test_an_accepted_input_is_run_and_its_end_is_told() -> None:
         assert (receipt.contributing_input_ids, receipt.message_count) == (("in-1",), 2)
         assert receipt.boundary == "run_start"
         await office.idle()
-        assert office.adapter.runtime_state(office.session_id) is RuntimeState.IDLE
+        assert office.adapter.runtime_state(office.session_id) is RuntimeState.ATTACHED
 
 
 async def test_inputs_that_come_during_a_run_wait_for_its_end_in_order() -> None:
@@ -185,7 +185,7 @@ async def test_a_failed_run_ends_its_inputs_with_the_error_and_the_next_one_runs
 
 
 async def test_a_run_that_breaks_by_a_bug_ends_its_inputs_and_the_next_one_runs() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     _, first = await adapter.accept_input_with_completion("s", a_prompt("one", "in-1"))
     _, second = await adapter.accept_input_with_completion("s", a_prompt("two", "in-2"))
     await settle()
@@ -255,7 +255,7 @@ async def test_what_is_held_is_accepted_and_waits() -> None:
 
 
 async def test_a_hold_during_a_run_lets_it_end_and_no_other_begin() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     for n in (1, 2):
         await adapter.accept_input("s", a_prompt("go", f"in-{n}"))
     await settle()
@@ -276,7 +276,7 @@ async def test_a_hold_during_a_run_lets_it_end_and_no_other_begin() -> None:
 async def test_a_retired_session_takes_nothing_more_and_runs_what_it_has() -> None:
     async with an_office(ScriptedLlm(["one", "two"])) as office:
         futures = [await accepted(office, a_prompt(text, text)) for text in ("one", "two")]
-        assert office.adapter.retire_runtime(office.session_id) == 2
+        assert await office.adapter.retire_runtime(office.session_id) == 2
         with pytest.raises(RuntimeNotReady, match="retired"):
             await office.adapter.accept_input(office.session_id, a_prompt("late", "late"))
         assert [text_of(o) for o in await asyncio.gather(*futures)] == ["one", "two"]
@@ -284,9 +284,9 @@ async def test_a_retired_session_takes_nothing_more_and_runs_what_it_has() -> No
 
 
 async def test_news_that_no_run_will_take_along_ends_with_the_retirement() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     _, news = await adapter.accept_input_with_completion("s", a_notice("ann", "in-1"))
-    assert adapter.retire_runtime("s") == 0
+    assert await adapter.retire_runtime("s") == 0
     assert news is not None
     assert await news == Abandoned(reason="retired")
     assert desk.batches == []
@@ -294,11 +294,11 @@ async def test_news_that_no_run_will_take_along_ends_with_the_retirement() -> No
 
 
 async def test_news_behind_the_last_run_of_a_retired_session_ends_after_it() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     _, prompt = await adapter.accept_input_with_completion("s", a_prompt("go", "in-1"))
     await settle()
     _, news = await adapter.accept_input_with_completion("s", a_notice("ann", "in-2"))
-    adapter.retire_runtime("s")
+    await adapter.retire_runtime("s")
     await settle()
     assert news is not None
     assert not news.done()
@@ -331,7 +331,7 @@ async def test_unregistering_ends_everything_and_tells_everyone() -> None:
 
 
 async def test_a_session_on_its_way_out_takes_nothing_and_is_busy_until_its_run_has_ended() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     await adapter.accept_input("s", a_prompt("go", "in-1"))
     await settle()
     ending = asyncio.create_task(adapter.unregister_session("s"))
@@ -344,7 +344,7 @@ async def test_a_session_on_its_way_out_takes_nothing_and_is_busy_until_its_run_
     assert not adapter.is_busy("s")
     assert not desk.at_work
     assert not adapter._runtimes
-    adapter.register_session("s", desk, keep_alive=True)
+    await adapter.register_session("s", desk, keep_alive=True)
     assert isinstance(await adapter.accept_input("s", a_prompt("again", "in-1")), Accepted)
     await settle()
     await adapter.aclose()
@@ -370,7 +370,7 @@ async def test_a_tool_may_end_the_session_it_runs_in() -> None:
 
 
 async def test_two_may_unregister_a_session_at_once() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     await adapter.accept_input("s", a_prompt("go", "in-1"))
     await settle()
     async with asyncio.TaskGroup() as group:
@@ -380,8 +380,8 @@ async def test_two_may_unregister_a_session_at_once() -> None:
 
 
 async def test_closing_ends_all_sessions_at_once_and_twice_is_fine() -> None:
-    adapter, desk = a_desk()
-    adapter.register_session("t", desk, keep_alive=True)
+    adapter, desk = await a_desk()
+    await adapter.register_session("t", desk, keep_alive=True)
     for session_id in ("s", "t"):
         await adapter.accept_input(session_id, a_prompt("go", "in-1"))
     await settle()
@@ -398,16 +398,16 @@ async def test_closing_ends_all_sessions_at_once_and_twice_is_fine() -> None:
 
 
 async def test_registering_again_keeps_the_inbox_there_is() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     adapter.hold("s", held=True)
     await adapter.accept_input("s", a_prompt("go", "in-1"))
-    adapter.register_session("s", desk, keep_alive=True)
+    await adapter.register_session("s", desk, keep_alive=True)
     assert len(adapter.list_active_inputs("s")) == 1
     await adapter.aclose()
 
 
 async def test_a_full_inbox_refuses_and_says_how_much_it_holds() -> None:
-    adapter, _ = a_desk()
+    adapter, _ = await a_desk()
     adapter.hold("s", held=True)
     for n in range(BOUND):
         await adapter.accept_input("s", a_prompt("go", f"in-{n}"))
@@ -417,20 +417,21 @@ async def test_a_full_inbox_refuses_and_says_how_much_it_holds() -> None:
 
 
 async def test_nobody_s_inbox_takes_nothing() -> None:
-    adapter, _ = a_desk()
+    adapter, _ = await a_desk()
     for ask in (
         lambda: adapter.input_state("nobody", "in-1"),
         lambda: adapter.list_active_inputs("nobody"),
-        lambda: adapter.retire_runtime("nobody"),
         lambda: adapter.load_boundary_receipt("nobody", "run-1"),
     ):
         with pytest.raises(RuntimeNotReady, match="nobody is destroyed"):
             ask()
+    with pytest.raises(RuntimeNotReady, match="nobody is destroyed"):
+        await adapter.retire_runtime("nobody")
     assert not adapter.is_busy("nobody")
 
 
 async def test_only_so_many_receipts_are_kept() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     for n in range(RECEIPTS + 1):
         _, ended = await adapter.accept_input_with_completion("s", a_prompt("go", f"in-{n}"))
         await settle(3)
@@ -460,7 +461,7 @@ async def test_a_session_that_is_archived_meanwhile_can_still_be_unregistered() 
 
 
 async def test_busy_is_told_to_who_waits_for_it_and_a_wait_leaves_no_trace() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     waiting = asyncio.create_task(adapter.activity.until(lambda: adapter.is_busy("s")))
     given_up = asyncio.create_task(adapter.activity.until(lambda: False))
     await settle()
@@ -476,7 +477,7 @@ async def test_busy_is_told_to_who_waits_for_it_and_a_wait_leaves_no_trace() -> 
 
 
 async def test_idle_is_told_to_who_waits_without_polling() -> None:
-    adapter, desk = a_desk()
+    adapter, desk = await a_desk()
     looks: list[bool] = []
 
     def idle() -> bool:

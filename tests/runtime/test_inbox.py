@@ -7,7 +7,7 @@ from meerkat_mob.core.inputs import Input
 from meerkat_mob.errors import InboxFull
 from meerkat_mob.runtime import Abandoned, Completed, InputPhase, InputRecord, decide
 from meerkat_mob.runtime.inbox import BOUND, KEPT, LEGAL, Inbox
-from meerkat_mob.testing.builders import a_notice, a_peer_message, a_prompt
+from meerkat_mob.testing.builders import a_clock, a_notice, a_peer_message, a_prompt
 
 DONE = Completed(result=RunResult(text="done", session_id="s"))
 GONE = Abandoned(reason="retired")
@@ -16,14 +16,16 @@ NEWS = {"mob.peer_added"}
 
 def an_inbox(*items: Input) -> tuple[Inbox, list[InputRecord]]:
     ended: list[InputRecord] = []
-    inbox = Inbox("s", ended.append)
+    inbox = Inbox("s", ended.append, clock=a_clock())
     for item in items:
         admit(inbox, item)
     return inbox, ended
 
 
 def admit(inbox: Inbox, item: Input) -> None:
-    inbox.admit(item, decide(item, silent_intents=NEWS, keep_alive=True))
+    place = inbox.make_room()
+    inbox.give_up_room()
+    inbox.admit(item, decide(item, silent_intents=NEWS, keep_alive=True), place)
 
 
 def batches(inbox: Inbox) -> list[tuple[str, ...]]:
@@ -181,7 +183,7 @@ def test_records_of_ended_inputs_go_and_their_keys_stay_for_longer() -> None:
 
 
 def test_even_keys_go_in_the_end() -> None:
-    inbox = Inbox("s", lambda _: None, keys_kept=2)
+    inbox = Inbox("s", lambda _: None, clock=a_clock(), keys_kept=2)
     for n in range(3):
         admit(inbox, a_prompt("", f"p{n}", key=f"k{n}"))
         inbox.end(f"p{n}", GONE)

@@ -51,10 +51,8 @@ def an_item(kind: str, number: int, key: str | None) -> Input:
 class Story:
     """What a test does to one session, and what it was promised."""
 
-    def __init__(self) -> None:
-        self.adapter: RuntimeSessionAdapter
-        self.desk: Desk
-        self.adapter, self.desk = a_desk()
+    def __init__(self, adapter: RuntimeSessionAdapter, desk: Desk) -> None:
+        self.adapter, self.desk = adapter, desk
         self.promised: dict[str, list[asyncio.Future[Outcome]]] = {}
         self.sent = 0
 
@@ -85,7 +83,7 @@ class Story:
             case "hold" | "release":
                 self.adapter.hold("s", held=command == "hold")
             case "retire":
-                self.adapter.retire_runtime("s")
+                await self.adapter.retire_runtime("s")
             case _:
                 await asyncio.sleep(0)
 
@@ -122,7 +120,7 @@ def well_ordered(batches: list[Batch]) -> bool:
 async def test_every_accepted_input_ends_once_whatever_happens(
     steps: list[str | tuple[str, str | None]],
 ) -> None:
-    story = Story()
+    story = Story(*await a_desk())
     for step in steps:
         await (story.do(step) if isinstance(step, str) else story.send(*step))
         story.check()

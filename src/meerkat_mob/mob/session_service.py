@@ -7,6 +7,7 @@ long as the service lives, however many mobs share it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
@@ -51,7 +52,12 @@ class _ForMobs:
     def runtime_adapter(self) -> RuntimeSessionAdapter:
         adapter = _adapters.get(self._sessions)
         if adapter is None:
-            adapter = _adapters[self._sessions] = RuntimeSessionAdapter.ephemeral(ids=self._ids)
+            make = (
+                partial(RuntimeSessionAdapter.persistent, self._sessions)
+                if self._sessions.supports_persistent_sessions
+                else RuntimeSessionAdapter.ephemeral
+            )
+            adapter = _adapters[self._sessions] = make(ids=self._ids)
         return adapter
 
 

@@ -108,7 +108,7 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
             _session_request(spec, profile, context.mob_id, mode, prompt, session_id, tools)
         )
         undo.push_async_callback(_let_go_of, sessions, session_id)
-        adapter.register_session(
+        await adapter.register_session(
             session_id,
             SessionExecutor(sessions, session_id),
             keep_alive=mode == "autonomous_host",

@@ -1,7 +1,7 @@
 """Every session's inbox behind one object: what sends work, and what asks how it went.
 
 ``accept_input`` returns once the input is accepted; from then on it is run in order and ends
-exactly once. Here the records live in memory.
+exactly once. Over a service that persists, accepted means kept.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from meerkat_mob import _target
+from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import Input, Receipt
-from meerkat_mob.errors import RuntimeNotReady
+from meerkat_mob.errors import PersistenceDisabled, RuntimeNotReady
 from meerkat_mob.runtime.activity import Activity
 from meerkat_mob.runtime.executor import Executor
-from meerkat_mob.runtime.inbox import LEGAL, InputRecord, Outcome
+from meerkat_mob.runtime.inbox import InputRecord, Outcome
+from meerkat_mob.runtime.log import InboxLog, NoLog, StreamLog
 from meerkat_mob.runtime.loop import SessionRuntime
-from meerkat_mob.runtime.policy import decide
-from meerkat_mob.runtime.state import ACCEPTS, RuntimeState
+from meerkat_mob.runtime.policy import decide, rejection
+from meerkat_mob.runtime.recovery import RecoveryReport
+from meerkat_mob.runtime.state import ACCEPTS, ENDED, RuntimeState
+from meerkat_mob.sessions import SessionService
+from meerkat_mob.store import to_the_end
 
 
 class Accepted(
@@ -49,48 +55,106 @@ AcceptOutcome = Accepted | Deduplicated
 class RuntimeSessionAdapter:
     """The runtimes of many sessions (spec sessions 5.10)."""
 
-    def __init__(self, *, ids: Callable[[], str]) -> None:
-        self._ids = ids
+    def __init__(self, log: InboxLog, *, ids: Callable[[], str], clock: Clock) -> None:
+        self._log, self._ids, self._clock = log, ids, clock
         self._runtimes: dict[str, SessionRuntime] = {}
+        self._recovering: dict[str, asyncio.Task[RecoveryReport]] = {}
         self.activity = Activity()
         """Changes whenever some session may have become busy or idle."""
 
     @classmethod
-    def ephemeral(cls, *, ids: Callable[[], str]) -> RuntimeSessionAdapter:
+    def ephemeral(
+        cls, *, ids: Callable[[], str], clock: Clock = _target.now_ms
+    ) -> RuntimeSessionAdapter:
         """An adapter whose records end with the process."""
-        return cls(ids=ids)
+        return cls(NoLog(), ids=ids, clock=clock)
+
+    @classmethod
+    def persistent(
+        cls, sessions: SessionService, *, ids: Callable[[], str], clock: Clock = _target.now_ms
+    ) -> RuntimeSessionAdapter:
+        """An adapter whose records are kept in the streams of the sessions of a service.
+
+        Raises ``PersistenceDisabled`` for a service that keeps nothing.
+        """
+        if not sessions.supports_persistent_sessions:
+            raise PersistenceDisabled(what="a durable inbox")
+        return cls(StreamLog(sessions), ids=ids, clock=clock)
 
     # -- sessions ------------------------------------------------------------------------------
 
-    def register_session(self, session_id: str, executor: Executor, *, keep_alive: bool) -> None:
-        """Gives a session its inbox. Idempotent: a known session keeps the one it has.
+    async def register_session(
+        self, session_id: str, executor: Executor | None = None, *, keep_alive: bool = False
+    ) -> RecoveryReport:
+        """Gives a session its inbox, with what an earlier process left in it (DUR-5).
 
-        ``keep_alive`` says whether what peers send wakes it (``decide``).
+        Idempotent: a known session keeps the inbox it has. Without an executor, inputs are
+        accepted and wait for one. ``keep_alive`` says whether what peers send wakes it
+        (``decide``). Raises ``StoreError`` when what was kept cannot be read.
         """
-        if not self.contains_session(session_id):
-            self._runtimes[session_id] = SessionRuntime(
-                session_id,
-                executor=executor,
-                keep_alive=keep_alive,
-                activity=self.activity,
-                ids=self._ids,
-            )
+        report = RecoveryReport()
+        runtime = self._runtimes.get(session_id)
+        if runtime is None or runtime.state is RuntimeState.DESTROYED:
+            report = await self._recover(session_id, keep_alive=keep_alive)
+        if executor is not None:
+            self._runtime(session_id).attach(executor)
+        return report
+
+    async def _recover(self, session_id: str, *, keep_alive: bool) -> RecoveryReport:
+        """Once for all who ask for it at the same time."""
+        task = self._recovering.get(session_id)
+        if task is None:
+            task = asyncio.create_task(self._read(session_id, keep_alive=keep_alive))
+            self._recovering[session_id] = task
+            task.add_done_callback(lambda _: self._recovering.pop(session_id, None))
+        return await to_the_end(task)
+
+    async def _read(self, session_id: str, *, keep_alive: bool) -> RecoveryReport:
+        runtime = SessionRuntime(
+            session_id,
+            log=self._log,
+            keep_alive=keep_alive,
+            activity=self.activity,
+            clock=self._clock,
+            ids=self._ids,
+        )
+        report = await runtime.recover()
+        self._runtimes[session_id] = runtime
+        return report
+
+    async def ensure_session_with_executor(
+        self, session_id: str, make: Callable[[str], Executor], *, keep_alive: bool = False
+    ) -> None:
+        """Registers the session if need be and gives it an executor if it has none.
+
+        Of those who ask at the same time one makes it; what waits begins to run.
+        """
+        await self.register_session(session_id, keep_alive=keep_alive)
+        runtime = self._runtime(session_id)
+        if not runtime.has_executor:
+            runtime.attach(make(session_id))
 
     async def unregister_session(self, session_id: str, *, reason: str = "unregistered") -> None:
-        """Ends a session's runtime; whoever waits is told. Unknown ids are fine.
+        """Ends a session's runtime here; whoever waits is told. Unknown ids are fine.
 
-        From the first moment it takes no input; it counts as busy until its run has ended.
+        What is kept of its inputs stays as it is. From the first moment it takes no input; it
+        counts as busy until its run has ended.
         """
         runtime = self._runtimes.get(session_id)
         if runtime is None:
             return
-        await runtime.destroy(reason)
+        await runtime.leave(reason)
         if self._runtimes.get(session_id) is runtime:
             del self._runtimes[session_id]
 
     def contains_session(self, session_id: str) -> bool:
         """Whether the session has an inbox here."""
         return self.runtime_state(session_id) is not RuntimeState.DESTROYED
+
+    def session_has_executor(self, session_id: str) -> bool:
+        """Whether anybody runs what its inbox takes."""
+        runtime = self._runtimes.get(session_id)
+        return runtime is not None and runtime.has_executor and runtime.state not in ENDED
 
     def set_session_silent_intents(self, session_id: str, intents: Iterable[str]) -> None:
         """Requests with these intents will not wake the session (POL-1)."""
@@ -99,36 +163,42 @@ class RuntimeSessionAdapter:
     # -- inputs --------------------------------------------------------------------------------
 
     async def accept_input(self, session_id: str, item: Input) -> AcceptOutcome:
-        """Takes an input once, and wakes the session as its policy says.
+        """Takes an input once, and wakes the session as its policy says. It is kept then.
 
-        Raises ``RuntimeNotReady`` when the session takes none, ``InboxFull`` at the bound.
+        Raises ``RuntimeNotReady`` when the session takes none, ``InputRejected`` for one that
+        contradicts itself, ``InboxFull`` at the bound, ``StoreError`` when it cannot be kept.
         """
-        return self._accept(self._runtime(session_id), item)
+        return await self._accept(self._runtime(session_id), item)
 
     async def accept_input_with_completion(
         self, session_id: str, item: Input
     ) -> tuple[AcceptOutcome, asyncio.Future[Outcome] | None]:
         """The same, with a future for the input's end; None when it had ended before."""
         runtime = self._runtime(session_id)
-        outcome = self._accept(runtime, item)
-        known = outcome.existing_id if isinstance(outcome, Deduplicated) else outcome.input_id
-        record = runtime.inbox.state(known)
-        pending = record is not None and bool(LEGAL[record.phase])
-        return outcome, runtime.completion(known) if pending else None
+        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        outcome = await self._accept(runtime, item, waiter)
+        if isinstance(outcome, Deduplicated):
+            return outcome, runtime.completion_of(outcome.existing_id)
+        return outcome, waiter
 
-    def _accept(self, runtime: SessionRuntime, item: Input) -> AcceptOutcome:
-        """Ready, known, policy, bound: decided and done in one step (spec sessions 5.3)."""
+    async def _accept(
+        self,
+        runtime: SessionRuntime,
+        item: Input,
+        waiter: asyncio.Future[Outcome] | None = None,
+    ) -> AcceptOutcome:
         if runtime.state not in ACCEPTS:
             raise RuntimeNotReady(session_id=runtime.session_id, state=runtime.state.value)
-        if (existing := runtime.inbox.known(item)) is not None:
-            return Deduplicated(input_id=item.header.id, existing_id=existing)
+        if (refused := rejection(item)) is not None:
+            raise refused
         policy = decide(item, silent_intents=runtime.silent_intents, keep_alive=runtime.keep_alive)
-        runtime.inbox.admit(item, policy)
-        runtime.wake()
+        existing = await runtime.accept(item, policy, waiter)
+        if existing is not None:
+            return Deduplicated(input_id=item.header.id, existing_id=existing)
         return Accepted(input_id=item.header.id)
 
     def input_state(self, session_id: str, input_id: str) -> InputRecord | None:
-        """The record of an input; None when unknown."""
+        """The record of an input; None when unknown, or ended long ago."""
         return self._runtime(session_id).inbox.state(input_id)
 
     def list_active_inputs(self, session_id: str) -> tuple[InputRecord, ...]:
@@ -152,15 +222,28 @@ class RuntimeSessionAdapter:
         """Cancels the run that is going on, if one is; queued inputs stay."""
         await self._runtime(session_id).interrupt()
 
-    def retire_runtime(self, session_id: str) -> int:
+    async def retire_runtime(self, session_id: str) -> int:
         """Takes no more input; what is queued still runs. Returns how much that is."""
-        return self._runtime(session_id).retire()
+        return await self._runtime(session_id).retire()
+
+    async def reset_runtime(self, session_id: str) -> int:
+        """Abandons what waits and takes input again; returns how much that was.
+
+        Raises ``RuntimeNotReady`` while a run goes on.
+        """
+        return await self._runtime(session_id).reset()
+
+    async def stop_runtime_executor(self, session_id: str) -> int:
+        """Ends it for good: abandons what waits, and cancels the run that goes on."""
+        return await self._runtime(session_id).end(RuntimeState.STOPPED, "stopped")
+
+    async def destroy(self, session_id: str) -> int:
+        """Ends it for good, whatever its state."""
+        return await self._runtime(session_id).end(RuntimeState.DESTROYED, "destroyed")
 
     def hold(self, session_id: str, *, held: bool) -> None:
         """Keeps accepted inputs waiting, or lets them run again."""
-        runtime = self._runtime(session_id)
-        runtime.held = held
-        runtime.wake()
+        self._runtime(session_id).hold(held=held)
 
     def is_busy(self, session_id: str) -> bool:
         """Whether a run is going on, or an input asks for one."""

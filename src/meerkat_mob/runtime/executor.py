@@ -35,14 +35,14 @@ from meerkat_mob.core.messages import RenderClass, RenderMetadata, UserMessage
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
 from meerkat_mob.errors import SessionNotFound, SessionNotRunning
 from meerkat_mob.runtime.inbox import Batch
-from meerkat_mob.sessions.service import SessionService
+from meerkat_mob.sessions import RunInbox, SessionService
 
 
 class Executor(Protocol):
     """What the run loop drives."""
 
-    async def apply(self, run_id: str, batch: Batch) -> ApplyOutput:
-        """One run over the batch. Raises what the run failed with."""
+    async def apply(self, run_id: str, batch: Batch, inbox: RunInbox) -> ApplyOutput:
+        """One run over the batch, telling ``inbox`` what is kept. Raises what it failed with."""
         ...
 
     async def cancel_current_run(self) -> None:
@@ -151,11 +151,15 @@ class SessionExecutor:
     def __init__(self, service: SessionService, session_id: str) -> None:
         self._service, self._session_id = service, session_id
 
-    async def apply(self, run_id: str, batch: Batch) -> ApplyOutput:
-        """See ``Executor.apply``."""
-        request = turn_request_of(record.item for record in batch.records)
+    async def apply(self, run_id: str, batch: Batch, inbox: RunInbox) -> ApplyOutput:
+        """See ``Executor.apply``. What an earlier run noted is not said again."""
+        request = (
+            StartTurnRequest(execution_kind="resume_pending")
+            if batch.resumes
+            else turn_request_of(record.item for record in batch.records)
+        )
         return await self._service.apply_runtime_turn(
-            self._session_id, run_id, request, batch.boundary, batch.ids
+            self._session_id, run_id, request, batch.boundary, batch.ids, inbox=inbox
         )
 
     async def cancel_current_run(self) -> None:

@@ -1,13 +1,13 @@
 """One session's inbox: one record per input, one table of its life, one queue.
 
 An input is accepted once, is applied in the order of its lane and admission, and ends once
-(INV-2). Everything here is decided without an ``await``.
+(INV-2). Everything here is decided without an ``await``; what lasts is written by the runtime.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
@@ -15,9 +15,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.events import RunResult
+from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import Boundary, Input
 from meerkat_mob.errors import InboxFull, MeerkatError
-from meerkat_mob.runtime.policy import Policy
+from meerkat_mob.runtime.policy import Lane, Policy, goes_with
 
 BOUND: Final = 1024
 """Inputs that have not ended yet; one more is refused."""
@@ -37,13 +38,23 @@ class InputPhase(StrEnum):
 
 
 LEGAL: Final[Mapping[InputPhase, frozenset[InputPhase]]] = {
-    InputPhase.QUEUED: frozenset({InputPhase.STAGED, InputPhase.ABANDONED}),
-    InputPhase.STAGED: frozenset({InputPhase.CONSUMED, InputPhase.ABANDONED}),
+    InputPhase.QUEUED: frozenset({InputPhase.STAGED, InputPhase.CONSUMED, InputPhase.ABANDONED}),
+    InputPhase.STAGED: frozenset({InputPhase.QUEUED, InputPhase.CONSUMED, InputPhase.ABANDONED}),
     InputPhase.CONSUMED: frozenset(),
     InputPhase.ABANDONED: frozenset(),
 }
 
-AbandonReason: TypeAlias = Literal["retired", "destroyed", "cancelled", "apply_failed"]
+AbandonReason: TypeAlias = Literal[
+    "retired",
+    "reset",
+    "stopped",
+    "destroyed",
+    "cancelled",
+    "apply_failed",
+    "max_attempts_exhausted",
+]
+ATTEMPTS: Final = 3
+"""How often an input is tried whose run could not be kept, or did not live to its end (INP-1)."""
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True, tag="completed", tag_field="outcome"):
@@ -77,7 +88,12 @@ Outcome: TypeAlias = Completed | CompletedWithoutResult | Abandoned | RuntimeTer
 
 
 class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of an input. ``admission`` orders the queue."""
+    """All that is known of an input. ``admission`` orders the queue; times in ms UTC.
+
+    ``attempts`` are the runs it was staged for, ``recoveries`` the restarts that found it waiting.
+    What is ``noted`` stands in the transcript although its run did not live to its end: the next
+    one goes on from there.
+    """
 
     item: Input
     policy: Policy
@@ -85,13 +101,19 @@ class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
     phase: InputPhase = InputPhase.QUEUED
     run_id: str | None = None
     outcome: Outcome | None = None
+    attempts: int = 0
+    recoveries: int = 0
+    noted: bool = False
+    created_at: int = 0
+    updated_at: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Inputs that one run applies together, in order."""
+    """Inputs that one run applies together, in order; ``resumes`` if what they say is noted."""
 
     records: tuple[InputRecord, ...]
     boundary: Boundary
+    resumes: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -107,14 +129,18 @@ class Inbox:
         session_id: str,
         ended: Callable[[InputRecord], None],
         *,
+        clock: Clock,
         keys_kept: int = KEYS_KEPT,
     ) -> None:
         self._session_id, self._ended, self._keys_kept = session_id, ended, keys_kept
+        self._clock = clock
         self._records: dict[str, InputRecord] = {}
         self._keys: dict[str, str] = {}
-        self._lanes: dict[str, deque[str]] = {"steer": deque(), "queue": deque()}
+        self._lanes: dict[Lane, deque[str]] = {"steer": deque(), "queue": deque()}
+        self._noted: list[str] = []
         self._finished: deque[str] = deque()
         self._finished_keys: deque[str] = deque()
+        self._arriving = 0
         self._admissions = 0
         self._wakers = 0
 
@@ -127,42 +153,98 @@ class Inbox:
         key = item.header.idempotency_key
         return None if key is UNSET else self._keys.get(key)
 
-    def admit(self, item: Input, policy: Policy) -> InputRecord:
-        """Takes an input into its lane. Raises ``InboxFull`` and changes nothing at the bound."""
-        if len(self._records) - len(self._finished) >= BOUND:
+    def make_room(self) -> int:
+        """A place in the queue, for an input that is about to be kept.
+
+        Raises ``InboxFull`` and changes nothing at the bound.
+        """
+        if len(self._records) - len(self._finished) + self._arriving >= BOUND:
             raise InboxFull(session_id=self._session_id, bound=BOUND)
+        self._arriving += 1
         self._admissions += 1
-        record = InputRecord(item=item, policy=policy, admission=self._admissions)
-        self._records[item.header.id] = record
-        if item.header.idempotency_key is not UNSET:
-            self._keys[item.header.idempotency_key] = item.header.id
-        self._lanes[policy.lane].append(item.header.id)
-        self._wakers += policy.wakes
+        return self._admissions
+
+    def give_up_room(self) -> None:
+        """The input came, or will not come."""
+        self._arriving -= 1
+
+    def admit(self, item: Input, policy: Policy, admission: int) -> InputRecord:
+        """Takes an input into its lane. It was kept before.
+
+        What is consumed on acceptance has ended with it.
+        """
+        now = self._clock()
+        record = InputRecord(
+            item=item, policy=policy, admission=admission, created_at=now, updated_at=now
+        )
+        self._put(record)
+        if policy.consumed == "on_accept":
+            self._end(record, CompletedWithoutResult())
+        else:
+            self._queue(record)
         return record
+
+    def restore(self, record: InputRecord) -> None:
+        """Takes an input as a restart found it, in the order of admission."""
+        self._admissions = max(self._admissions, record.admission)
+        self._put(record)
+        if record.phase is InputPhase.QUEUED:
+            self._queue(record)
+        else:
+            self._forget_old(record.item.header.id, record.item.header.idempotency_key)
+
+    def _put(self, record: InputRecord) -> None:
+        header = record.item.header
+        self._records[header.id] = record
+        if header.idempotency_key is not UNSET:
+            self._keys[header.idempotency_key] = header.id
+
+    def _queue(self, record: InputRecord) -> None:
+        input_id = record.item.header.id
+        if record.noted:
+            self._noted.append(input_id)
+        else:
+            self._lanes[record.policy.lane].append(input_id)
+        self._wakers += record.policy.wakes
 
     # -- out -----------------------------------------------------------------------------------
 
     @property
     def runnable(self) -> bool:
         """Whether something queued asks for a run."""
-        return self._wakers > 0
+        return self._wakers > 0 or bool(self._noted)
 
     def take(self, run_id: str) -> Batch:
         """Stages the next batch for a run. Only while ``runnable``.
 
-        The steer lane goes first. What is passive goes in front of the first input that is not,
-        and a prompt is otherwise alone.
+        What an earlier run noted comes first, then the steer lane. What is passive goes in front
+        of the first input that is not, and a prompt is otherwise alone.
         """
+        if self._noted:
+            noted, self._noted = self._noted, []
+            return self._batch(noted, run_id, "run_start", resumes=True)
         steer, queue = self._lanes["steer"], self._lanes["queue"]
         passive = [i for lane in (queue, steer) for i in self._pop_passive(lane)]
         lane = steer or queue
         first = self._records[lane[0]]
         active = [lane.popleft()]
-        while lane and not (first.policy.alone or self._records[lane[0]].policy.alone):
+        while lane and goes_with(first.policy, self._records[lane[0]].policy):
             active.append(lane.popleft())
-        taken = tuple(self._move(i, InputPhase.STAGED, run_id=run_id) for i in passive + active)
-        self._wakers -= sum(r.policy.wakes for r in taken)
-        return Batch(records=taken, boundary=first.policy.boundary)
+        return self._batch(passive + active, run_id, first.policy.boundary)
+
+    def take_steering(self, run_id: str) -> tuple[InputRecord, ...]:
+        """Stages what is to join the run that goes on: the steer lane, in order."""
+        lane = self._lanes["steer"]
+        taken = list(lane)
+        lane.clear()
+        return self._batch(taken, run_id, "run_checkpoint").records
+
+    def _batch(
+        self, ids: Sequence[str], run_id: str, boundary: Boundary, *, resumes: bool = False
+    ) -> Batch:
+        records = tuple(self._move(i, InputPhase.STAGED, run_id=run_id) for i in ids)
+        self._wakers -= sum(r.policy.wakes for r in records)
+        return Batch(records=records, boundary=boundary, resumes=resumes)
 
     def _pop_passive(self, lane: deque[str]) -> list[str]:
         found: list[str] = []
@@ -170,17 +252,31 @@ class Inbox:
             found.append(lane.popleft())
         return found
 
+    def put_back(self, ids: Sequence[str], *, noted: bool) -> None:
+        """Queues staged inputs again, at the places they had (W6)."""
+        for input_id in ids:
+            record = self._move(input_id, InputPhase.QUEUED, noted=noted)
+            self._queue(record)
+        for lane in self._lanes.values():
+            ordered = sorted(lane, key=lambda i: self._records[i].admission)
+            lane.clear()
+            lane.extend(ordered)
+
     def end(self, input_id: str, outcome: Outcome) -> None:
         """Ends an input, queued or staged. Its record stays for a while, its key for longer."""
-        before = self._records[input_id]
+        record = self._records[input_id]
+        if record.phase is InputPhase.QUEUED:
+            (self._noted if record.noted else self._lanes[record.policy.lane]).remove(input_id)
+            self._wakers -= record.policy.wakes
+        self._end(record, outcome)
+
+    def _end(self, record: InputRecord, outcome: Outcome) -> None:
         applied = isinstance(outcome, Completed | CompletedWithoutResult)
         phase = InputPhase.CONSUMED if applied else InputPhase.ABANDONED
-        record = self._move(input_id, phase, outcome=outcome)
-        if before.phase is InputPhase.QUEUED:
-            self._lanes[record.policy.lane].remove(input_id)
-            self._wakers -= record.policy.wakes
-        self._forget_old(input_id, record.item.header.idempotency_key)
-        self._ended(record)
+        header = record.item.header
+        ended = self._move(header.id, phase, outcome=outcome)
+        self._forget_old(header.id, header.idempotency_key)
+        self._ended(ended)
 
     def _forget_old(self, input_id: str, key: str | UnsetType) -> None:
         self._finished.append(input_id)
@@ -205,12 +301,19 @@ class Inbox:
         *,
         run_id: str | None = None,
         outcome: Outcome | None = None,
+        noted: bool | None = None,
     ) -> InputRecord:
         record = self._records[input_id]
         if phase not in LEGAL[record.phase]:
             raise AssertionError(f"input {input_id} cannot go from {record.phase} to {phase}")
         moved = msgspec.structs.replace(
-            record, phase=phase, run_id=run_id or record.run_id, outcome=outcome
+            record,
+            phase=phase,
+            run_id=run_id or record.run_id,
+            outcome=outcome,
+            attempts=record.attempts + (phase is InputPhase.STAGED),
+            noted=record.noted if noted is None else noted,
+            updated_at=self._clock(),
         )
         self._records[input_id] = moved
         return moved
@@ -223,4 +326,5 @@ class Inbox:
 
     def active(self) -> tuple[InputRecord, ...]:
         """Inputs that have not ended, in admission order."""
-        return tuple(r for r in self._records.values() if LEGAL[r.phase])
+        found = (r for r in self._records.values() if LEGAL[r.phase])
+        return tuple(sorted(found, key=lambda r: r.admission))

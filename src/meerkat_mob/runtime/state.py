@@ -8,24 +8,45 @@ from typing import Final
 
 
 class RuntimeState(StrEnum):
-    """What a session's runtime is doing."""
+    """What a session's runtime is doing. Without an executor it is idle, with one attached."""
 
     IDLE = "idle"
+    ATTACHED = "attached"
     RUNNING = "running"
     RETIRED = "retired"
+    STOPPED = "stopped"
     DESTROYED = "destroyed"
 
 
-LEGAL: Final[Mapping[RuntimeState, frozenset[RuntimeState]]] = {
-    RuntimeState.IDLE: frozenset(
-        {RuntimeState.RUNNING, RuntimeState.RETIRED, RuntimeState.DESTROYED}
-    ),
-    RuntimeState.RUNNING: frozenset(
-        {RuntimeState.IDLE, RuntimeState.RETIRED, RuntimeState.DESTROYED}
-    ),
-    RuntimeState.RETIRED: frozenset({RuntimeState.DESTROYED}),
-    RuntimeState.DESTROYED: frozenset(),
-}
+class Move(StrEnum):
+    """What may happen to it. A run remembers the state that it goes back to."""
 
-ACCEPTS: Final = frozenset({RuntimeState.IDLE, RuntimeState.RUNNING})
+    ATTACH = "attach"
+    BEGIN_RUN = "begin_run"
+    RETIRE = "retire"
+    RESET = "reset"
+    STOP = "stop"
+    DESTROY = "destroy"
+
+
+_RESTING: Final = frozenset({RuntimeState.IDLE, RuntimeState.ATTACHED})
+_LIVING: Final = _RESTING | {RuntimeState.RUNNING}
+
+FROM: Final[Mapping[Move, frozenset[RuntimeState]]] = {
+    Move.ATTACH: _RESTING,
+    Move.BEGIN_RUN: _RESTING | {RuntimeState.RETIRED},
+    Move.RETIRE: _LIVING,
+    Move.RESET: _RESTING | {RuntimeState.RETIRED},
+    Move.STOP: _LIVING | {RuntimeState.RETIRED},
+    Move.DESTROY: frozenset(RuntimeState) - {RuntimeState.DESTROYED},
+}
+"""Where each may happen. Anywhere else it is refused and changes nothing."""
+
+ACCEPTS: Final = _LIVING
 """The states in which an input is taken. Retired drains what it has."""
+
+ENDED: Final = frozenset({RuntimeState.STOPPED, RuntimeState.DESTROYED})
+"""Nothing runs any more, and nothing waits."""
+
+LASTING: Final = ENDED | {RuntimeState.RETIRED}
+"""The states that a restart finds again. All others begin as idle."""

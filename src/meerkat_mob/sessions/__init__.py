@@ -10,6 +10,7 @@ from meerkat_mob.sessions.recovery import (
     build_recovered_session,
 )
 from meerkat_mob.sessions.ring import Ring
+from meerkat_mob.sessions.run import RunInbox, Steered
 from meerkat_mob.sessions.service import BuildAgent, SessionAgent, SessionService
 from meerkat_mob.sessions.views import (
     SessionHistory,
@@ -30,6 +31,7 @@ __all__ = (
     "RecoveryContext",
     "RecoveryOverrides",
     "Ring",
+    "RunInbox",
     "SessionAgent",
     "SessionHistory",
     "SessionInfo",
@@ -39,5 +41,6 @@ __all__ = (
     "SessionUsage",
     "SessionView",
     "Signal",
+    "Steered",
     "build_recovered_session",
 )

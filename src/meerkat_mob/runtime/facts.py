@@ -1,0 +1,93 @@
+"""What is written of a session's inbox, in the stream of its session.
+
+That inputs were applied is no fact of its own: the receipt of a run says so, and that of a failed
+run names those that ended with it (``meerkat_mob.sessions.facts``). So no input can be applied
+and still wait, or wait for ever, whatever a crash cuts off.
+
+These structs are the format on disk: a change to one is a new version of its record.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.core.input_wire import encode_input
+from meerkat_mob.core.inputs import Input
+from meerkat_mob.runtime.policy import Policy
+from meerkat_mob.runtime.state import RuntimeState
+from meerkat_mob.store import NewRecord
+
+ACCEPTED: Final = "input_accepted"
+RECOVERED: Final = "inputs_recovered"
+STAGED: Final = "inputs_staged"
+ENDED: Final = "inputs_ended"
+STATE: Final = "runtime_state"
+
+
+class InputAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """An input is in the queue; ``admission`` is its place."""
+
+    item: msgspec.Raw
+    policy: Policy
+    admission: int
+
+
+class InputsRecovered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A restart found these inputs, and they wait again (DUR-5)."""
+
+    input_ids: tuple[str, ...]
+
+
+class InputsStaged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Inputs that were found in the queue after a restart are being run (INP-1).
+
+    It counts their attempts. Those that never met a restart need no such fact.
+    """
+
+    run_id: str
+    input_ids: tuple[str, ...]
+
+
+class InputsEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Inputs that no run will apply; ``error`` is the code and ``told`` the text of why."""
+
+    input_ids: tuple[str, ...]
+    reason: str
+    error: str | UnsetType = UNSET
+    told: str | UnsetType = UNSET
+
+
+class StateChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The runtime was retired, stopped or destroyed, or takes inputs again."""
+
+    state: RuntimeState
+
+
+RuntimeFact: TypeAlias = InputAccepted | InputsRecovered | InputsStaged | InputsEnded | StateChanged
+
+_KINDS: Final[dict[type[RuntimeFact], str]] = {
+    InputAccepted: ACCEPTED,
+    InputsRecovered: RECOVERED,
+    InputsStaged: STAGED,
+    InputsEnded: ENDED,
+    StateChanged: STATE,
+}
+_encoder: Final = msgspec.json.Encoder()
+
+
+def record_of(fact: RuntimeFact) -> NewRecord:
+    """A fact as it is stored."""
+    return NewRecord(kind=_KINDS[type(fact)], body=_encoder.encode(fact))
+
+
+def accepted(item: Input, policy: Policy, admission: int) -> InputAccepted:
+    """The fact of an input."""
+    return InputAccepted(item=msgspec.Raw(encode_input(item)), policy=policy, admission=admission)
+
+
+def key_of(session_id: str, key: str) -> str:
+    """The unique key that an idempotency key takes in the store, for ever."""
+    return f"input:{session_id}:{key}"

@@ -1,0 +1,110 @@
+"""Where the facts of inboxes go: into the streams of their sessions, or nowhere.
+
+The rule: ``then`` is done in the step in which the facts are kept, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from meerkat_mob.errors import DuplicateKey
+from meerkat_mob.runtime.facts import InputAccepted, RuntimeFact, record_of
+from meerkat_mob.sessions import SessionService
+from meerkat_mob.store import Record
+
+PAGE: Final = 1000
+
+
+class InboxLog(Protocol):
+    """Keeps the facts of many inboxes."""
+
+    async def keep(
+        self,
+        session_id: str,
+        facts: Sequence[RuntimeFact],
+        *,
+        unique: tuple[str, ...] = (),
+        then: Callable[[], None] | None = None,
+    ) -> str | None:
+        """Keeps facts, all or none; the first takes the keys.
+
+        When one of the keys is taken, nothing is kept and the id of the input that has it is
+        returned. Raises ``StoreError``, and ``SessionNotFound`` for an archived session.
+        """
+        ...
+
+    def read(self, session_id: str) -> AsyncGenerator[tuple[Record, ...], None]:
+        """All that is kept of a session, in pages."""
+        ...
+
+
+class NoLog:
+    """Nothing outlives the process."""
+
+    async def keep(
+        self,
+        session_id: str,
+        facts: Sequence[RuntimeFact],
+        *,
+        unique: tuple[str, ...] = (),
+        then: Callable[[], None] | None = None,
+    ) -> str | None:
+        """See ``InboxLog.keep``."""
+        del session_id, facts, unique
+        if then is not None:
+            then()
+        return None
+
+    async def read(self, session_id: str) -> AsyncGenerator[tuple[Record, ...], None]:
+        """See ``InboxLog.read``: nothing."""
+        del session_id
+        nothing: tuple[tuple[Record, ...], ...] = ()
+        for page in nothing:
+            yield page
+
+
+class StreamLog:
+    """The streams of a session service's sessions."""
+
+    def __init__(self, sessions: SessionService) -> None:
+        self._sessions = sessions
+
+    async def keep(
+        self,
+        session_id: str,
+        facts: Sequence[RuntimeFact],
+        *,
+        unique: tuple[str, ...] = (),
+        then: Callable[[], None] | None = None,
+    ) -> str | None:
+        """See ``InboxLog.keep``."""
+        records = tuple(map(record_of, facts))
+        try:
+            await self._sessions.append_facts(session_id, records, unique=unique, then=then)
+        except DuplicateKey as taken:
+            (record,) = await self._sessions.read_facts(session_id, after=taken.seq - 1, limit=1)
+            return _id_in(record)
+        return None
+
+    async def read(self, session_id: str) -> AsyncGenerator[tuple[Record, ...], None]:
+        """See ``InboxLog.read``."""
+        after = 0
+        while page := await self._sessions.read_facts(session_id, after=after, limit=PAGE):
+            yield page
+            after = page[-1].seq
+
+
+class _Header(msgspec.Struct):
+    id: str
+
+
+class _Item(msgspec.Struct):
+    header: _Header
+
+
+def _id_in(record: Record) -> str:
+    item = msgspec.json.decode(record.body, type=InputAccepted).item
+    return msgspec.json.decode(item, type=_Item).header.id
