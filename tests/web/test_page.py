@@ -20,6 +20,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PYODIDE = {"pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"}
 MOST_BYTES = 600_000
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SOON_MS = 60_000
 """How long a page may take to start on a busy machine before its test fails."""
 
@@ -72,11 +73,12 @@ def with_pair(page: Page, *, pace: str = "0") -> Page:
 
 
 def run(page: Page) -> Locator:
-    """Press Run; give the panel with the answer."""
+    """Press Run; give the panel with the answer, once all that was said is drawn beside it."""
     page.click("#run")
     outcome = page.locator("#outcome:not([hidden])")
     expect(outcome).to_have_class(re.compile("answered"), timeout=SOON_MS)
     expect(outcome).to_be_visible()
+    page.evaluate(DRAWN)
     return outcome
 
 
@@ -209,6 +211,7 @@ def test_what_a_team_asks_for_in_vain_is_noted_and_it_plays_without(tab: Page) -
     tab.select_option("#pace", "0")
     team_file(tab, "pair.toml", PAIR.replace("comms = true }", "comms = true, shell = true }"))
     expect(tab.locator("#findings")).to_contain_text("1 note about this team")
+    expect(tab.locator("#task")).to_be_empty()
     tab.fill("#task", "Please begin")
     outcome = run(tab)
     expect(outcome).to_contain_text("I have heard from 1")
