@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from msgspec.structs import replace
 
 from meerkat_mob.core.blobs import blob_id
 from meerkat_mob.core.content import ImageBlock, TextBlock
@@ -259,9 +260,14 @@ def test_any_input_survives_being_kept(item: Input) -> None:
 
 @given(inputs)
 def test_what_is_kept_of_an_input_holds_no_inline_image(item: Input) -> None:
-    """DUR-1: its images are named, and are the ones that were in it."""
+    """DUR-1: its images are named, and are the ones that were in it.
+
+    What else a payload holds has a shape that is not ours.
+    """
+    if isinstance(item, ExternalEventInput):
+        item = replace(item, payload=None)
     kept, moved = kept_input(item)
-    assert (b'"source":"inline","data":"aGk="' in encode_input(kept)) is False
+    assert b'"source":"inline","data":"aGk="' not in encode_input(kept)
     assert all(name == blob_id(blob.media_type, blob.data) for name, blob in moved.items())
     assert kept_input(kept) == (kept, {})
     assert (kept is item) == (not moved)
