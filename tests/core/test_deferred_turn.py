@@ -104,7 +104,7 @@ def test_a_turn_that_reached_the_agent_leaves_nothing_of_what_it_took(
     state: DeferredTurnState,
 ) -> None:
     after = d.consume(state, d.take_turn(state))
-    phase = "inactive" if state.first_turn_phase == "inactive" else "consumed"
+    phase: FirstTurnPhase = "inactive" if state.first_turn_phase == "inactive" else "consumed"
     assert after == DeferredTurnState(first_turn_phase=phase)
 
 
