@@ -16,11 +16,9 @@ async def to_the_end(future: asyncio.Future[T]) -> T:
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
-            await asyncio.shield(future)
+            await asyncio.wait((future,))
         except asyncio.CancelledError as error:
             cancelled = error
-        except Exception:  # raised below, once it is known whether we were cancelled
-            break
     if cancelled is not None:
         if not future.cancelled():
             future.exception()  # it was looked at: nobody else will

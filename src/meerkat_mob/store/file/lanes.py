@@ -21,7 +21,7 @@ class Lane(Protocol):
         ...
 
     def when_idle(self, every_s: float, work: Callable[[], None]) -> None:
-        """Does ``work`` after each ``every_s`` seconds without other work. Called on the lane."""
+        """Does ``work`` on the lane after each ``every_s`` seconds without other work."""
         ...
 
     def close(self) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from meerkat_mob.errors import RealmFenced, RealmLocked
-from meerkat_mob.store.file.schema import DATABASE, open_reader
+from meerkat_mob.errors import RealmFenced, RealmLocked, StoreError
+from meerkat_mob.store.file.rows import shown
+from meerkat_mob.store.file.schema import NOBODY, open_reader
 
 EXPIRES_MS: Final = 30_000
 """How long a holder may be silent, where no lock tells whether it lives."""
 BEAT_MS: Final = 10_000
-NOBODY: Final = "a process that has not said its name yet"
 
 
 class OsLock(Protocol):
@@ -37,20 +38,17 @@ def hold(folder: Path, path: Path, lock: OsLock | None) -> Callable[[], None]:
         return lambda: None
     release = lock(path)
     if release is None:
-        raise RealmLocked(path=str(folder), holder=holder_of(folder) or NOBODY)
+        raise RealmLocked(path=str(folder), holder=_holder_of(folder))
     return release
 
 
-def holder_of(folder: Path) -> str | None:
-    """Who took the realm last and has not given it back."""
-    if not (folder / DATABASE).exists():
-        return None
-    db = open_reader(folder)
-    try:
+def _holder_of(folder: Path) -> str:
+    """Who took the realm last and has not given it back. It may be making it just now."""
+    with suppress(sqlite3.Error, StoreError, OSError), closing(open_reader(folder)) as db:
         row = db.execute("SELECT holder FROM lease").fetchone()
-    finally:
-        db.close()
-    return row[0].decode(errors="replace") if row and row[0] is not None else None
+        if row and isinstance(row[0], bytes):
+            return shown(row[0])
+    return NOBODY
 
 
 class Lease:
@@ -71,7 +69,8 @@ class Lease:
             epoch, holder, beat = self._row()
             if by_expiry and holder is not None and now - beat < EXPIRES_MS:
                 raise RealmLocked(path=self._folder, holder=holder)
-            self._epoch, self._beat_at = epoch + 1, now
+            # Where the row is gone nobody knows the last epoch: the time is later than any.
+            self._epoch, self._beat_at = (now if epoch is None else epoch) + 1, now
             self._write(self._holder, now)
             self._db.execute("COMMIT")
         except BaseException:
@@ -95,12 +94,15 @@ class Lease:
         """Leaves the realm to whoever comes next. Inside a transaction."""
         self._write(None, now)
 
-    def _row(self) -> tuple[int, str | None, int]:
+    def _row(self) -> tuple[int | None, str | None, int]:
+        """Epoch, holder, and when it said so last. No epoch: the row is gone, or damaged."""
         row = self._db.execute("SELECT epoch, holder, beat FROM lease WHERE id = 1").fetchone()
-        if row is None:  # somebody removed the row: whoever asks has lost the realm
-            return -1, None, 0
-        epoch, holder, beat = row
-        return epoch, None if holder is None else holder.decode(errors="replace"), beat
+        epoch, holder, beat = row or (None, None, 0)
+        return (
+            epoch if isinstance(epoch, int) else None,
+            shown(holder) if isinstance(holder, bytes) else None,
+            beat if isinstance(beat, int) else 0,
+        )
 
     def _write(self, holder: str | None, now: int) -> None:
         self._db.execute(

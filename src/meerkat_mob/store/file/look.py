@@ -8,31 +8,37 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from itertools import takewhile
-from typing import Final, Never
+from itertools import islice, takewhile
+from typing import Final
 
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import StoreCorrupt, StoreFailed
 from meerkat_mob.store.chain import GENESIS, follows
-from meerkat_mob.store.file.rows import HEAD, RECORD, Row, head_of, rebuild, record_of
+from meerkat_mob.store.file.rows import HEAD, OWN_RECORD, RECORD, Row, head_of, rebuild, record_of
 from meerkat_mob.store.file.schema import is_damage
 from meerkat_mob.store.protocol import Head, Record
 
 LARGEST: Final = 2**63 - 1
 
-_RECORDS: Final = (
-    f"SELECT {RECORD} FROM records WHERE stream = ? AND seq > ? "  # noqa: S608 our own words
-    "ORDER BY seq LIMIT ?"
+# Found by the index, and then held against the row's own words: either can be damaged.
+RECORDS: Final = (
+    f"SELECT {OWN_RECORD} FROM records AS i CROSS JOIN records AS r "  # noqa: S608 our own words
+    "ON r.id = i.id AND r.stream = i.stream AND r.seq = i.seq "
+    "WHERE i.stream = ? AND i.seq > ? ORDER BY i.seq LIMIT ?"
 )
-_CHAIN: Final = "SELECT chain FROM records WHERE stream = ? AND seq = ?"
+_RECORDS_ANYWHERE: Final = (
+    f"SELECT {RECORD} FROM records NOT INDEXED "  # noqa: S608
+    "WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?"
+)
+_ANY_RECORD: Final = "SELECT 1 FROM records WHERE stream = ? LIMIT 1"
 ALL_HEADS: Final = f"SELECT {HEAD} FROM heads"  # noqa: S608
-_HEAD: Final = f"SELECT {HEAD} FROM heads WHERE stream = ?"  # noqa: S608
-_HEADS: Final = f"SELECT {HEAD} FROM heads WHERE stream >= ? ORDER BY stream LIMIT ?"  # noqa: S608
-_HEADS_AFTER: Final = (
-    f"SELECT {HEAD} FROM heads WHERE stream >= ? AND stream > ? "  # noqa: S608
-    "ORDER BY stream LIMIT ?"
-)
+_HEAD: Final = f"{ALL_HEADS} WHERE stream = ?"
+_HEAD_ANYWHERE: Final = f"{ALL_HEADS} WHERE +stream = ?"
+_HEADS: Final = f"{ALL_HEADS} WHERE stream >= ? ORDER BY stream"
+_HEADS_AFTER: Final = f"{ALL_HEADS} WHERE stream >= ? AND stream > ? ORDER BY stream"
 _BLOB: Final = "SELECT media_type, data FROM blobs WHERE id = ?"
+_BLOB_ANYWHERE: Final = "SELECT media_type, data FROM blobs NOT INDEXED WHERE id = ?"
+_LAST_STREAM: Final = "SELECT stream FROM records ORDER BY id DESC LIMIT 1"
 
 
 @contextmanager
@@ -55,52 +61,84 @@ def read(db: sqlite3.Connection, stream: str, after: int, limit: int) -> tuple[R
     """Records behind ``after``, each tied to the one before. Raises ``StoreCorrupt``."""
     if limit <= 0:
         return ()
-    after, limit = min(max(after, 0), LARGEST), min(limit, LARGEST)
+    after, limit = min(max(after, 0), LARGEST), min(limit, LARGEST - 1)
     head = _find(db, stream)
-    revision = head.revision if head else 0
-    if after >= revision and db.execute(_RECORDS, (stream, after, 1)).fetchone() is None:
-        return ()
-    previous = _chain_at(db, stream, after) if after else GENESIS
+    # Where only the index is damaged, the records can still be had by looking at all of them.
+    for sql in (RECORDS, _RECORDS_ANYWHERE):
+        found = None
+        with _damage_is_told_later():
+            found = _whole(db, sql, stream, after, limit, head=head)
+        if found is not None:
+            return found
+    raise _fault(db, stream, after, limit, head=head)
+
+
+@contextmanager
+def _damage_is_told_later() -> Generator[None, None, None]:
     try:
-        rows = db.execute(_RECORDS, (stream, after, limit))
-        records = rebuild(stream, rows, after=after, previous=previous)
-    except (sqlite3.Error, ValueError):
-        records = None
-    if records is None or after + len(records) > revision:
-        _tell_where(db, stream, after, limit, previous=previous, revision=revision)
+        yield
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+
+
+def _whole(
+    db: sqlite3.Connection, sql: str, stream: str, after: int, limit: int, *, head: Head | None
+) -> tuple[Record, ...] | None:
+    """What ``read`` returns, if all of it is there and as it was committed."""
+    revision = head.revision if head else 0
+    if after >= revision and db.execute(sql, (stream, after, 1)).fetchone() is None:
+        return ()
+    rows: Iterator[Row] = db.execute(
+        sql, (stream, after - 1, limit + 1) if after else (stream, 0, limit)
+    )
+    previous = GENESIS
+    if after:  # what the record before is tied to was looked at with it
+        own, *_, chain = next(rows, (0, b""))
+        if own != after or not isinstance(chain, bytes):
+            return None
+        previous = chain
+    records = rebuild(stream, rows, after=after, previous=previous)
+    if records is None:
+        return None
     last = after + len(records)
-    if len(records) < limit:
-        if last < revision:
-            raise StoreCorrupt(stream=stream, seq=last + 1, why="it is missing")
-        if head is not None and records and records[-1].chain != head.chain:
-            raise StoreCorrupt(stream=stream, seq=last, why="its stream's head knows another")
+    ended = len(records) < limit
+    if last > revision or (ended and last < revision):
+        return None
+    if ended and head is not None and records and records[-1].chain != head.chain:
+        return None
     return tuple(records)
 
 
-def _tell_where(
-    db: sqlite3.Connection, stream: str, after: int, limit: int, *, previous: bytes, revision: int
-) -> Never:
-    """Walks the rows once more, one by one, and raises what is wrong with the first bad one."""
-    seq = after
-    for seq, row in enumerate(_rows(db, stream, after, limit), start=after + 1):
+def _fault(
+    db: sqlite3.Connection, stream: str, after: int, limit: int, *, head: Head | None
+) -> StoreCorrupt:
+    """Walks the rows once more, one by one: what is wrong with the first bad one."""
+    revision = head.revision if head else 0
+    begin = seq = max(after - 1, 0)
+    previous = GENESIS
+    rows = _rows(db, stream, begin, after - begin + limit)
+    for seq, row in enumerate(rows, start=begin + 1):
         record = record_of(stream, row, seq=seq)
         if record.seq != seq:
-            raise StoreCorrupt(stream=stream, seq=seq, why="it is missing")
+            return StoreCorrupt(stream=stream, seq=seq, why="it is missing")
         if seq > revision:
-            raise StoreCorrupt(stream=stream, seq=seq, why="its stream's head does not know it")
-        if not follows(previous, record):
+            return StoreCorrupt(stream=stream, seq=seq, why="its stream's head does not know it")
+        if seq > after and not follows(previous, record):
             if seq == after + 1 and after:
                 read(db, stream, after - 1, 1)  # raises if the fault is the record before
-            raise StoreCorrupt(stream=stream, seq=seq, why="its content was changed")
+            return StoreCorrupt(stream=stream, seq=seq, why="its content was changed")
         previous = record.chain
-    raise StoreCorrupt(stream=stream, seq=seq, why="it could not be read twice alike")
+    if seq < min(revision, after + limit):
+        return StoreCorrupt(stream=stream, seq=seq + 1, why="it is missing")
+    return StoreCorrupt(stream=stream, seq=seq, why="its stream's head knows another")
 
 
 def _rows(db: sqlite3.Connection, stream: str, after: int, limit: int) -> Iterator[Row]:
     """Row by row, so that damage of the file's pages is told with the record it comes before."""
     seq = after
     try:
-        for row in db.execute(_RECORDS, (stream, after, limit)):
+        for row in db.execute(RECORDS, (stream, after, limit)):
             yield row
             seq += 1
     except sqlite3.Error as error:
@@ -109,43 +147,74 @@ def _rows(db: sqlite3.Connection, stream: str, after: int, limit: int) -> Iterat
         raise StoreCorrupt(stream=stream, seq=seq + 1, why=str(error)) from error
 
 
-def _chain_at(db: sqlite3.Connection, stream: str, seq: int) -> bytes:
-    row = db.execute(_CHAIN, (stream, seq)).fetchone()
-    if row is None or not isinstance(row[0], bytes):
-        raise StoreCorrupt(stream=stream, seq=seq, why="it is missing")
-    return row[0]
-
-
 def _find(db: sqlite3.Connection, stream: str) -> Head | None:
-    row = db.execute(_HEAD, (stream,)).fetchone()
-    return None if row is None else head_of(row)
+    """The head of a stream, wherever it lies; it may be damaged. Raises ``StoreCorrupt``."""
+    row = None
+    with _damage_is_told_later():
+        row = db.execute(_HEAD, (stream,)).fetchone()
+        if row is None and not _has_records(db, stream):
+            return None
+    if row is None:
+        row = db.execute(_HEAD_ANYWHERE, (stream,)).fetchone()
+    if row is None:
+        raise StoreCorrupt(stream=stream, seq=1, why="its stream's head is missing")
+    return head_of(row)
+
+
+def _has_records(db: sqlite3.Connection, stream: str) -> bool:
+    return db.execute(_ANY_RECORD, (stream,)).fetchone() is not None
 
 
 def head(db: sqlite3.Connection, stream: str) -> Head | None:
     """The head of a stream. Raises ``StoreCorrupt`` when it is not what was committed."""
-    found = _find(db, stream)
-    if found is None and db.execute(_RECORDS, (stream, 0, 1)).fetchone() is not None:
+    return _undamaged(_find(db, stream))
+
+
+def head_to_build_on(db: sqlite3.Connection, stream: str) -> Head | None:
+    """The same, where it belongs: a record built on damage would hide it."""
+    row = db.execute(_HEAD, (stream,)).fetchone()
+    if row is None and _has_records(db, stream):
         raise StoreCorrupt(stream=stream, seq=1, why="its stream's head is missing")
+    return None if row is None else _undamaged(head_of(row))
+
+
+def _undamaged(found: Head | None) -> Head | None:
     if found is not None and found.damaged:
-        raise StoreCorrupt(stream=stream, seq=found.revision, why="its stream's head was changed")
+        why = "its stream's head was changed"
+        raise StoreCorrupt(stream=found.stream, seq=found.revision, why=why)
     return found
 
 
 def heads(db: sqlite3.Connection, prefix: str, after: str | None, limit: int) -> tuple[Head, ...]:
-    """A page of heads, in the order of their names' bytes, which is that of their characters."""
-    most = min(max(limit, 0), LARGEST)
+    """A page of heads, in the order of their names' bytes, which is that of their characters.
+
+    One whose name was damaged stands among the others and must not end the list.
+    """
     rows = (
-        db.execute(_HEADS, (prefix, most))
+        db.execute(_HEADS, (prefix,))
         if after is None
-        else db.execute(_HEADS_AFTER, (prefix, after, most))
+        else db.execute(_HEADS_AFTER, (prefix, after))
     )
-    found = map(head_of, rows)
-    return tuple(takewhile(lambda head: head.stream.startswith(prefix), found))
+    in_reach = takewhile(lambda h: h.damaged or h.stream.startswith(prefix), map(head_of, rows))
+    return tuple(islice((h for h in in_reach if h.stream.startswith(prefix)), max(limit, 0)))
+
+
+def latest(db: sqlite3.Connection) -> int:
+    """When the last record was kept, as far as that can be believed."""
+    row = db.execute(_LAST_STREAM).fetchone()
+    with suppress(StoreCorrupt, UnicodeDecodeError, AttributeError):
+        last = head(db, row[0].decode()) if row else None
+        return last.at if last else 0
+    return 0
 
 
 def blob(db: sqlite3.Connection, blob_id: str) -> Blob | None:
     """A blob, if its content still is its name. Raises ``StoreCorrupt``."""
-    row = db.execute(_BLOB, (blob_id,)).fetchone()
+    row = None
+    with _damage_is_told_later():
+        row = db.execute(_BLOB, (blob_id,)).fetchone()
+    if row is None:  # nobody asks for what was never kept, so this is rare
+        row = db.execute(_BLOB_ANYWHERE, (blob_id,)).fetchone()
     if row is None:
         return None
     with suppress(UnicodeDecodeError, AttributeError):

@@ -5,9 +5,11 @@ The rule: a reader needs no lease and never makes the writer wait; other process
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias, TypeVar
@@ -17,8 +19,9 @@ from meerkat_mob.errors import StoreClosed
 from meerkat_mob.store.file import look, wal
 from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import OsLock
-from meerkat_mob.store.file.schema import DATABASE, LOCK, open_reader
+from meerkat_mob.store.file.schema import DATABASE, LOCK, open_reader, opening
 from meerkat_mob.store.protocol import Head, Record
+from meerkat_mob.store.waiting import to_the_end
 
 T = TypeVar("T")
 Look: TypeAlias = tuple[sqlite3.Connection, str, TemporaryDirectory[str] | None]
@@ -40,7 +43,7 @@ class FileReader:
         self._copy = copy
         self.damage = damage
         """What is wrong with the file as a whole; empty when nothing was found."""
-        self._reader_closed = False
+        self._ending: asyncio.Task[None] | None = None
 
     async def read(self, stream: str, *, after: int = 0, limit: int = 1000) -> tuple[Record, ...]:
         """See ``StoreReader.read``."""
@@ -74,17 +77,21 @@ class FileReader:
         return await self._look(blob_id, lambda db: look.blob(db, blob_id))
 
     async def aclose(self) -> None:
-        """Closes the file. Idempotent."""
-        if self._reader_closed:
-            return
-        self._reader_closed = True
-        await ask(self._reading_lane, self._reading.close)
-        self._reading_lane.close()
-        if self._copy is not None:
-            self._copy.cleanup()
+        """See ``StoreReader.aclose``. Goes on to its end, also when cancelled meanwhile."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await to_the_end(self._ending)
+
+    async def _end(self) -> None:
+        try:
+            await ask(self._reading_lane, self._reading.close)
+        finally:
+            self._reading_lane.close()
+            if self._copy is not None:
+                self._copy.cleanup()
 
     async def _look(self, stream: str, at: Callable[[sqlite3.Connection], T]) -> T:
-        if self._reader_closed:
+        if self._ending is not None:
             raise StoreClosed(path=self._path)
 
         def work() -> T:
@@ -101,44 +108,53 @@ async def open_file_reader(folder: Path, *, lane: Lane, lock: OsLock | None) -> 
     in it is told by the records concerned, and ``FileReader.damage`` says that it is so. Raises
     ``RealmUnreadable``, and ``RealmDamaged`` when nothing of it can be read.
     """
+
+    def reader(opened: Look) -> FileReader:
+        db, damage, copy = opened
+        return FileReader(db, lane, path=str(folder), damage=damage, copy=copy)
+
+    task = asyncio.ensure_future(ask(lane, lambda: open_copy_or_realm(folder, lock)))
     try:
-        look_at = await ask(lane, lambda: open_copy_or_realm(folder, lock))
-    except BaseException:
-        lane.close()
+        opened = await to_the_end(task)
+    except (Exception, asyncio.CancelledError):
+        if not task.cancelled() and task.exception() is None:  # cancelled while it was opened
+            await reader(task.result()).aclose()
+        else:
+            lane.close()
         raise
-    db, damage, copy = look_at
-    return FileReader(db, lane, path=str(folder), damage=damage, copy=copy)
+    return reader(opened)
 
 
 def open_copy_or_realm(folder: Path, lock: OsLock | None) -> Look:
     """A connection, what is wrong with the log, and the copy it looks at if there is one."""
-    damage = "" if _is_held(folder, lock) else _damage_of(folder)
-    if not damage:
-        return open_reader(folder), "", None
-    copy = TemporaryDirectory(prefix="meerkat-realm-")
-    try:
-        shutil.copyfile(folder / DATABASE, Path(copy.name, DATABASE))
-        log = wal.resealed((folder / wal.LOG).read_bytes())
-        Path(copy.name, wal.LOG).write_bytes(log)
-        return open_reader(Path(copy.name)), damage, copy
-    except BaseException:
-        copy.cleanup()
-        raise
+    with opening(folder):
+        damage = _damage_of(folder, lock)
+        if not damage:
+            return open_reader(folder), "", None
+        with ExitStack() as held:
+            copy = TemporaryDirectory(prefix="meerkat-realm-")
+            held.callback(copy.cleanup)
+            shutil.copyfile(folder / DATABASE, Path(copy.name, DATABASE))
+            whole = wal.resealed((folder / wal.LOG).read_bytes())
+            Path(copy.name, wal.LOG).write_bytes(whole)
+            opened = open_reader(Path(copy.name)), damage, copy
+            held.pop_all()
+            return opened
 
 
-def _damage_of(folder: Path) -> str:
+def _damage_of(folder: Path, lock: OsLock | None) -> str:
+    """A log that somebody writes to has no end yet: it counts as it is when nobody does."""
+    if not wal.scan(folder).damaged or _is_held(folder, lock):
+        return ""
     log = wal.scan(folder)
     return str(log) if log.damaged else ""
 
 
 def _is_held(folder: Path, lock: OsLock | None) -> bool:
-    """Whether somebody writes the log now: then it has no end that could be looked at."""
+    """Asked only where the log looks damaged: to look takes the lock, if only for a moment."""
     if lock is None or not (folder / LOCK).exists():
         return False
-    try:
-        release = lock(folder / LOCK)
-    except OSError:  # we may read only; who may write would have left no damage unnoticed
-        return False
+    release = lock(folder / LOCK)
     if release is not None:
         release()
     return release is None

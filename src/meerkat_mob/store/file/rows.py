@@ -14,10 +14,12 @@ from meerkat_mob.store.chain import seal_of, told
 from meerkat_mob.store.protocol import Head, Record
 
 RECORD: Final = "seq, kind, v, at, keys, body, chain"
+OWN_RECORD: Final = "r.seq, r.kind, r.v, r.at, r.keys, r.body, r.chain"
 HEAD: Final = "stream, revision, at, chain, summary, seal"
 Row: TypeAlias = tuple[object, ...]
 
 _keys = msgspec.json.Decoder(tuple[str, ...])
+_no_keys: tuple[tuple[str, ...], str] = ((), "0")
 
 
 class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -27,6 +29,11 @@ class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     chain: bytes
     summary: bytes
     seal: bytes
+
+
+def shown(value: object) -> str:
+    """A text of the file, in letters that can be shown."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def encode_keys(keys: tuple[str, ...]) -> str | None:
@@ -69,15 +76,15 @@ def rebuild(
     right has the right types too. What is wrong with one that does not is told elsewhere.
     """
     records: list[Record] = []
-    beginning, kinds = told(stream), dict[bytes, tuple[str, str]]()
+    beginning = told(stream)
+    kinds: dict[bytes, tuple[str, str]] = {}
     try:
         for seq, (own, kind, v, at, keys, body, chain) in enumerate(rows, start=after + 1):
             if kind not in kinds:
-                kinds[kind] = (kind.decode(), told(kind.decode()))
-            name, kind_told = kinds[kind]
-            taken = () if keys is None else _keys.decode(keys)
-            ending = "0" if not taken else " ".join((str(len(taken)), *map(told, taken)))
-            line = f"{own} {v} {at} {beginning} {kind_told} {ending}\0"
+                kinds[kind] = kind.decode(), f"{beginning} {told(kind.decode())} "
+            name, middle = kinds[kind]
+            taken, ending = _no_keys if keys is None else _keys_told(keys)
+            line = f"{own} {v} {at} {middle}{ending}\0"
             if own != seq or sha256(previous + line.encode() + body).digest() != chain:
                 return None
             records.append(
@@ -93,9 +100,14 @@ def rebuild(
                 )
             )
             previous = chain
-    except (TypeError, AttributeError, msgspec.MsgspecError):
+    except (TypeError, AttributeError, ValueError, msgspec.MsgspecError):
         return None
     return records
+
+
+def _keys_told(keys: bytes) -> tuple[tuple[str, ...], str]:
+    taken = _keys.decode(keys)
+    return taken, " ".join((str(len(taken)), *map(told, taken)))
 
 
 def head_of(row: Row) -> Head:
@@ -104,8 +116,7 @@ def head_of(row: Row) -> Head:
         told = msgspec.convert(row, _HeadRow, builtin_types=(bytes,))
         stream = told.stream.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        name = row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
-        return Head(stream=name, revision=0, at=0, chain=b"", damaged=True)
+        return Head(stream=shown(row[0]), revision=0, at=0, chain=b"", damaged=True)
     seal = seal_of(
         told.chain, stream=stream, revision=told.revision, at=told.at, summary=told.summary
     )

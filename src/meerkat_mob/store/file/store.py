@@ -10,18 +10,18 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.errors import RealmDamaged, RealmUnreadable
-from meerkat_mob.store.file import wal
+from meerkat_mob.errors import RealmDamaged
+from meerkat_mob.store.file import look, wal
 from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import Lease, OsLock, hold
 from meerkat_mob.store.file.reader import FileReader
-from meerkat_mob.store.file.schema import LOCK, open_reader, open_writer, unreadable
+from meerkat_mob.store.file.schema import DATABASE, LOCK, open_reader, open_writer, opening, step_up
 from meerkat_mob.store.file.writer import Writer
 from meerkat_mob.store.protocol import Append, Install, Record
 from meerkat_mob.store.waiting import to_the_end
@@ -44,14 +44,13 @@ class FileStore(FileReader):
     """The store of a realm's holder. Made by ``open_file_store``."""
 
     def __init__(
-        self, opened: Opened, *, path: str, writing: Lane, reading: Lane, clock: Clock
+        self, opened: Opened, *, folder: Path, writing: Lane, reading: Lane, clock: Clock
     ) -> None:
-        super().__init__(opened.reader, reading, path=path)
+        super().__init__(opened.reader, reading, path=str(folder))
         self._release = opened.release
         self._writer = Writer(
-            opened.writer, writing, opened.lease, clock=clock, path=path, latest=opened.latest
+            opened.writer, writing, opened.lease, clock=clock, folder=folder, latest=opened.latest
         )
-        self._ending: asyncio.Task[None] | None = None
 
     async def commit(
         self,
@@ -67,15 +66,12 @@ class FileStore(FileReader):
         """
         return await self._writer.commit(appends, blobs=blobs, install=install)
 
-    async def aclose(self) -> None:
-        """Writes what waits, gives the realm back and closes its files. Idempotent."""
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
-        await to_the_end(self._ending)
-
     async def _end(self) -> None:
-        await super().aclose()  # the writer's is the last connection: it empties the log
-        await self._writer.close(self._release)
+        """Writes what waits, gives the realm back and closes its files."""
+        try:
+            await super()._end()  # the writer's is the last connection: it empties the log
+        finally:
+            await self._writer.close(self._release)
 
 
 async def open_file_store(
@@ -101,59 +97,57 @@ async def open_file_store(
     def work() -> Opened:
         return _open(folder, clock=clock, holder=holder, lock=lock, give_up=give_up_damage)
 
-    opening = asyncio.ensure_future(ask(writing, work))
+    def store(opened: Opened) -> FileStore:
+        return FileStore(opened, folder=folder, writing=writing, reading=reading, clock=clock)
+
+    task = asyncio.ensure_future(ask(writing, work))
     try:
-        opened = await to_the_end(opening)
-        return FileStore(opened, path=str(folder), writing=writing, reading=reading, clock=clock)
-    except BaseException:
-        if opening.done() and not opening.cancelled() and opening.exception() is None:
-            await ask(writing, lambda: _close(opening.result()))  # cancelled while we opened it
-        writing.close()
-        reading.close()
+        opened = await to_the_end(task)
+    except (Exception, asyncio.CancelledError):
+        if not task.cancelled() and task.exception() is None:  # cancelled while it was opened
+            await store(task.result()).aclose()
+        else:
+            writing.close()
+            reading.close()
         raise
+    return store(opened)
 
 
 def _open(folder: Path, *, clock: Clock, holder: str, lock: OsLock | None, give_up: bool) -> Opened:
-    try:
+    with opening(folder):
         _make(folder)
         release = hold(folder, folder / LOCK, lock)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise RealmUnreadable(path=str(folder), why=why.lower()) from error
-    opened: list[sqlite3.Connection] = []
-    try:
-        log = wal.scan(folder)
-        if log.damaged and not give_up:
-            raise RealmDamaged(path=str(folder), found=str(log))
-        opened.append(open_writer(folder))
-        opened.append(open_reader(folder))
-        lease = Lease(opened[0], folder, holder=holder)
-        lease.take(clock(), by_expiry=lock is None)
-        (latest,) = opened[0].execute("SELECT coalesce(max(at), 0) FROM heads").fetchone()
-        return Opened(opened[0], opened[1], lease, release, latest)
-    except BaseException as error:
-        for db in opened:
-            db.close()
-        release()
-        if isinstance(error, sqlite3.Error):
-            raise unreadable(folder, error) from error
-        raise
+        with ExitStack() as held:
+            held.callback(release)
+            if not give_up:
+                _insist_on_a_whole_log(folder)
+            writer = held.enter_context(closing(open_writer(folder)))
+            wal.drop_unfinished(writer, folder)
+            step_up(writer)
+            reader = held.enter_context(closing(open_reader(folder)))
+            lease = Lease(writer, folder, holder=holder)
+            lease.take(clock(), by_expiry=lock is None)
+            opened = Opened(writer, reader, lease, release, look.latest(reader))
+            held.pop_all()
+            return opened
+
+
+def _insist_on_a_whole_log(folder: Path) -> None:
+    log, file = wal.scan(folder), folder / DATABASE
+    if log.damaged:
+        raise RealmDamaged(path=str(folder), found=str(log))
+    if log.last and not (file.exists() and file.stat().st_size):  # SQLite would begin anew
+        raise RealmDamaged(path=str(folder), found=f"{DATABASE} is gone, and its log is not")
 
 
 def _make(folder: Path) -> None:
-    """The folder, with its own entry on the disk: a realm that is kept must also be found."""
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True)
-    with suppress(OSError):  # a system that cannot sync folders keeps them in another way
-        descriptor = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _close(opened: Opened) -> None:
-    opened.reader.close()
-    opened.writer.close()
-    opened.release()
+    """The folder, and its entry on the disk: a realm that is kept must also be found."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        with suppress(OSError):  # a system that cannot sync folders keeps them in another way
+            descriptor = os.open(place.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ThreadLane:
-    """Work in one thread, which lives from the first work until the lane is closed."""
+    """Work in one thread, which lives until the lane is closed."""
 
     def __init__(self, name: str) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -39,7 +39,11 @@ class ThreadLane:
 
     def when_idle(self, every_s: float, work: Callable[[], None]) -> None:
         """See ``Lane.when_idle``."""
-        self._idle_s, self._idle = every_s, work
+
+        def begin() -> None:
+            self._idle_s, self._idle = every_s, work
+
+        self._tasks.put(begin)  # which also wakes a thread that waits without a limit
 
     def close(self) -> None:
         """See ``Lane.close``. Waits for the thread's end."""

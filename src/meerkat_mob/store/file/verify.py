@@ -18,13 +18,14 @@ from meerkat_mob.store.chain import GENESIS, follows
 from meerkat_mob.store.file import look
 from meerkat_mob.store.file.lease import OsLock
 from meerkat_mob.store.file.reader import open_copy_or_realm
-from meerkat_mob.store.file.rows import RECORD, Row, head_of, record_of
+from meerkat_mob.store.file.rows import Row, head_of, record_of, shown
 from meerkat_mob.store.protocol import Head, Record
 
 Fold: TypeAlias = Callable[[tuple[Record, ...]], bytes]
 """Makes a stream's summary from all its records."""
 
-_ROWS: Final = f"SELECT {RECORD} FROM records WHERE stream = ? ORDER BY seq"  # noqa: S608
+_ALL: Final = (-look.LARGEST, -1)
+"""Behind which number, and how many."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -51,26 +52,42 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return not self.findings
 
 
-def verify(folder: Path, *, lock: OsLock | None, folds: Mapping[str, Fold] | None = None) -> Report:
+def verify(
+    folder: Path,
+    *,
+    lock: OsLock | None,
+    folds: Mapping[str, Fold] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
     """Looks at everything in a realm, which may be in use.
 
     ``folds`` says for the beginning of a stream's name how its summary follows from its records.
+    ``progress`` is told after each stream how many were looked at, and how many there are.
     Raises ``RealmUnreadable``, and ``RealmDamaged`` when nothing of the realm can be read.
     """
     db, damage, copy = open_copy_or_realm(folder, lock)
     try:
-        return _Look(db, folds or {}).report(damage)
+        return _Look(db, folds or {}, progress or _untold).report(damage)
     finally:
         db.close()
         if copy is not None:
             copy.cleanup()
 
 
+def _untold(_done: int, _all: int) -> None:
+    """Nobody watches."""
+
+
 class _Look:
     """One walk through a realm, in one state of its file."""
 
-    def __init__(self, db: sqlite3.Connection, folds: Mapping[str, Fold]) -> None:
-        self._db, self._folds = db, folds
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        folds: Mapping[str, Fold],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._db, self._folds, self._progress = db, folds, progress
         self._found: list[Finding] = []
         self._taken: dict[str, tuple[str, int]] = {}
         self._records = 0
@@ -82,8 +99,9 @@ class _Look:
         self._pages()
         heads = {head.stream: head for head in map(head_of, self._rows(look.ALL_HEADS))}
         names = sorted(heads.keys() | set(self._names()))
-        for name in names:
+        for number, name in enumerate(names, 1):
             self._stream(name, heads.get(name))
+            self._progress(number, len(names))
         keys, blobs = self._keys(), self._blobs()
         return Report(
             streams=len(names),
@@ -96,7 +114,7 @@ class _Look:
     def _find(self, code: str, stream: str = "", seq: int = 0, *, message: str) -> None:
         self._found.append(Finding(code=code, stream=stream, seq=seq, message=message))
 
-    def _rows(self, sql: str, *values: str, stream: str = "") -> Iterator[Row]:
+    def _rows(self, sql: str, *values: str | int, stream: str = "") -> Iterator[Row]:
         """What can be had of some rows; that there was more is a finding."""
         try:
             yield from self._db.execute(sql, values)
@@ -105,18 +123,18 @@ class _Look:
 
     def _pages(self) -> None:
         for (told,) in self._rows("PRAGMA integrity_check(20)"):
-            if _text(told) != "ok":
-                self._find("file_damaged", message=_text(told))
+            if shown(told) != "ok":
+                self._find("file_damaged", message=shown(told))
 
     def _names(self) -> Iterator[str]:
         for (name,) in self._rows("SELECT DISTINCT stream FROM records"):
-            yield _text(name)
+            yield shown(name)
 
     def _stream(self, stream: str, head: Head | None) -> None:
         previous: bytes | None = GENESIS
         kept: list[Record] = []
         seq = 0
-        for row in self._rows(_ROWS, stream, stream=stream):
+        for row in self._rows(look.RECORDS, stream, *_ALL, stream=stream):
             seq += 1
             try:
                 record = record_of(stream, row, seq=seq)
@@ -159,7 +177,7 @@ class _Look:
     def _keys(self) -> int:
         found: dict[str, tuple[str, object]] = {}
         for key, stream, seq in self._rows("SELECT key, stream, seq FROM keys"):
-            found[_text(key)] = (_text(stream), seq)
+            found[shown(key)] = (shown(stream), seq)
         for key in sorted(found.keys() | self._taken.keys()):
             taken = self._taken.get(key)
             if found.get(key) != taken:
@@ -174,12 +192,7 @@ class _Look:
         for (name,) in self._rows("SELECT id FROM blobs"):
             count += 1
             try:
-                look.blob(self._db, _text(name))
+                look.blob(self._db, shown(name))
             except (StoreCorrupt, sqlite3.Error) as error:
-                self._find("blob_changed", _text(name), message=str(error))
+                self._find("blob_changed", shown(name), message=str(error))
         return count
-
-
-def _text(value: object) -> str:
-    """A text of the file, in letters that can be shown."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

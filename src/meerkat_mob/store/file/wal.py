@@ -2,19 +2,21 @@
 
 SQLite takes the first damaged frame of its log for the end of it, and drops what lies behind
 without a word. Behind the true end nothing valid can follow; so valid frames after a bad one mean
-damage. The rule: nothing here writes to the log that it looks at.
+damage. The rule: what may be a fact is never written to.
 """
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import struct
-from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
 
-from meerkat_mob.store.file.schema import DATABASE, PAGE_SIZE
+from meerkat_mob.store.file.schema import DATABASE, PAGE_SIZE, PATIENCE_MS
 
 LOG: Final = f"{DATABASE}-wal"
 LITTLE, BIG = 0x377F0682, 0x377F0683
@@ -46,51 +48,47 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def scan(folder: Path) -> Log:
     """The log of a realm that nobody has open. Without a log there is nothing in it."""
     try:
-        data = (folder / LOG).read_bytes()
+        with (folder / LOG).open("rb") as file:
+            return scan_file(file)
     except FileNotFoundError:
         return Log(frames=0)
-    return scan_bytes(data)
 
 
-def scan_bytes(data: bytes) -> Log:
-    """See ``scan``."""
-    if len(data) < HEADER:
-        return Log(frames=0)
-    magic, _, page, _, salt1, salt2, *_ = struct.unpack(">8I", data[:HEADER])
-    order = ">" if magic == BIG else "<"
-    seed = sums(order, data[:24], (0, 0))
-    whole = magic in (LITTLE, BIG) and seed == struct.unpack(">2I", data[24:HEADER])
-    size = FRAME + (page if whole else PAGE_SIZE)
-    frames = [data[at : at + size] for at in range(HEADER, len(data) - size + 1, size)]
-    if not whole:
-        salts = None if not frames else struct.unpack(">2I", frames[0][8:16])
-        good = _valid(order, frames, salts, None)
-    else:
-        good = _valid(order, frames, (salt1, salt2), seed)
-    last = max((n for n, valid in enumerate(good, start=1) if valid), default=0)
-    bad = [n for n, valid in enumerate(good[:last], start=1) if not valid]
-    if not whole and last:
-        bad.insert(0, 0)
-    return Log(frames=len(frames), last=last, bad=tuple(bad))
+def scan_file(file: BinaryIO) -> Log:
+    """See ``scan``.
 
-
-def _valid(
-    order: str, frames: Sequence[bytes], salts: tuple[int, ...] | None, seed: Sums | None
-) -> list[bool]:
-    """For each frame whether it belongs to this log and follows the frame before.
-
-    Behind a bad frame either the sums it stores or those it ought to have may be the right ones:
-    what is damaged in it can be its content or its sums.
+    Behind a bad frame, or a bad header, either the sums it stores or those it ought to have may be
+    the right ones: what is damaged in it can be its content or its sums.
     """
-    found: list[bool] = []
-    seeds: tuple[Sums, ...] = () if seed is None else (seed,)
-    for frame in frames:
-        own = struct.unpack(">2I", frame[8:16]) == salts
-        stored: Sums = struct.unpack(">2I", frame[16:24])
-        counted = [sums(order, frame[:8] + frame[FRAME:], one) for one in seeds]
-        found.append(own and stored in counted)
-        seeds = (stored,) if found[-1] else (stored, *counted[:1])
-    return found
+    header = file.read(HEADER)
+    if len(header) < HEADER:
+        return Log(frames=0)
+    magic, _, page, *_ = struct.unpack(">8I", header)
+    order = ">" if magic == BIG else "<"
+    stored, counted = struct.unpack(">2I", header[24:]), sums(order, header[:24], (0, 0))
+    whole = magic in (LITTLE, BIG) and stored == counted
+    seeds: tuple[Sums, ...] = (counted,) if whole else (stored, counted)
+    size = FRAME + (page if whole else PAGE_SIZE)
+    salts = header[16:24] if whole else None
+    frames = last = 0
+    bad: list[int] = []
+    doubtful = [] if whole else [0]
+    while len(frame := file.read(size)) == size:
+        frames += 1
+        salts = frame[8:16] if salts is None else salts
+        stored = struct.unpack(">2I", frame[16:24])
+        # A frame with other salts is of an earlier log, or damaged just there.
+        right = _sums_of(order, frame, seeds) if frame[8:16] == salts else []
+        if stored in right:
+            last, bad, doubtful, seeds = frames, bad + doubtful, [], (stored,)
+        else:
+            doubtful.append(frames)
+            seeds = (stored, *right[:1])
+    return Log(frames=frames, last=last, bad=tuple(bad))
+
+
+def _sums_of(order: str, frame: bytes, seeds: tuple[Sums, ...]) -> list[Sums]:
+    return [sums(order, frame[:8] + frame[FRAME:], seed) for seed in seeds]
 
 
 def sums(order: str, data: bytes, seed: Sums) -> Sums:
@@ -103,12 +101,39 @@ def sums(order: str, data: bytes, seed: Sums) -> Sums:
     return one, two
 
 
+def drop_unfinished(db: sqlite3.Connection, folder: Path) -> bool:
+    """Cuts off what lies in the log behind its last commit; says whether that is certain.
+
+    A transaction that a kill or a failing disk cut short leaves frames there. SQLite writes over
+    them one by one, and those that were left would look like damage. Waits for no reader.
+    """
+    version = db.execute("PRAGMA data_version").fetchone()
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        busy, frames, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    if frames <= 0:  # as a rule: nobody reads now, and the log is empty
+        return not busy
+    (page,) = db.execute("PRAGMA page_size").fetchone()
+    end, log = HEADER + frames * (FRAME + page), folder / LOG
+    db.execute("BEGIN IMMEDIATE")  # from now on nobody writes to the log
+    try:
+        if db.execute("PRAGMA data_version").fetchone() != version:
+            return False
+        if log.stat().st_size > end:
+            os.truncate(log, end)
+        return True
+    finally:
+        db.execute("ROLLBACK")
+
+
 def resealed(data: bytes) -> bytes:
     """A damaged log with sums that hold, up to its last valid frame.
 
     SQLite then shows all of it, and what is wrong in it is found by the chains of the records.
     """
-    found = scan_bytes(data)
+    found = scan_file(BytesIO(data))
     size = FRAME + PAGE_SIZE
     frames = [data[at : at + size] for at in range(HEADER, len(data) - size + 1, size)]
     salts = frames[found.last - 1][8:16] if 0 in found.bad else data[16:24]

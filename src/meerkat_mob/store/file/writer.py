@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
@@ -19,6 +20,7 @@ from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import RealmFenced, StoreClosed, StoreCorrupt, StoreError, StoreFailed
 from meerkat_mob.store.checks import check
+from meerkat_mob.store.file import wal
 from meerkat_mob.store.file.keep import keep
 from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import BEAT_MS, Lease
@@ -58,11 +60,11 @@ class Writer:
         lease: Lease,
         *,
         clock: Clock,
-        path: str,
+        folder: Path,
         latest: int,
     ) -> None:
         self._db, self._lane, self._lease, self._clock = db, lane, lease, clock
-        self._path, self._last_at = path, latest
+        self._folder, self._last_at = folder, latest
         self._queue: deque[Waiting] = deque()
         self._open: set[asyncio.Future[Kept]] = set()
         self._writing = self._closed = self._leftovers = False
@@ -75,7 +77,7 @@ class Writer:
     ) -> Kept:
         """See ``Store.commit``."""
         if self._closed:
-            raise StoreClosed(path=self._path)
+            raise StoreClosed(path=str(self._folder))
         check(appends, blobs)
         told: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         self._open.add(told)
@@ -88,8 +90,10 @@ class Writer:
         self._closed = True
         while self._open:
             await asyncio.wait(self._open)
-        await ask(self._lane, lambda: self._end(release))
-        self._lane.close()
+        try:
+            await ask(self._lane, lambda: self._end(release))
+        finally:
+            self._lane.close()
 
     def _go_on(self) -> None:
         if self._queue and not self._writing:
@@ -122,26 +126,37 @@ class Writer:
         try:
             return self._in_one_transaction(batch)
         except Exception as error:
-            with suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
             return [(waiting, self._told(error)) for waiting in batch]
 
     def _in_one_transaction(self, batch: Sequence[Waiting]) -> list[Outcome]:
-        if self._leftovers:  # of a commit that failed: they must not lie behind the next one
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._leftovers = False
-        self._db.execute("BEGIN IMMEDIATE")
-        self._lease.insist()
         at = max(self._last_at, *(waiting.now for waiting in batch))
-        outcomes = [(waiting, self._alone(waiting, at)) for waiting in batch]
-        if any(isinstance(outcome, tuple) for _, outcome in outcomes):
-            self._lease.beat(at)
-        self._leftovers = True
-        self._db.execute("COMMIT")
-        self._leftovers = False
+        with self._transaction():
+            outcomes = [(waiting, self._alone(waiting, at)) for waiting in batch]
+            if any(isinstance(outcome, tuple) for _, outcome in outcomes):
+                self._lease.beat(at)
         self._last_at = at
         return outcomes
+
+    @contextmanager
+    def _transaction(self) -> Generator[None, None, None]:
+        """All of it or nothing, and only while the realm is ours.
+
+        What one that failed may have left in the log is dropped first.
+        """
+        if self._leftovers:
+            self._leftovers = not wal.drop_unfinished(self._db, self._folder)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._lease.insist()
+            yield
+            before, self._leftovers = self._leftovers, True
+            self._db.execute("COMMIT")
+            self._leftovers = before
+        except BaseException:
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            raise
 
     def _alone(self, waiting: Waiting, at: int) -> Kept | Exception:
         """One commit in a savepoint of its own, so that a refused one fails alone."""
@@ -152,42 +167,34 @@ class Writer:
             if not self._db.in_transaction:  # SQLite gave all of it up: no room, no memory
                 raise
             self._db.execute("ROLLBACK TO alone")
-            stream = waiting.appends[0].stream if waiting.appends else ""
-            outcome = self._told(error, stream)
+            outcome = self._told(error)
         self._db.execute("RELEASE alone")
         return outcome
 
-    def _told(self, error: Exception, stream: str = "") -> Exception:
+    def _told(self, error: Exception) -> Exception:
         """What a committer is told. Each gets an error of its own."""
-        if isinstance(error, sqlite3.Error):
-            own: StoreError
-            if is_damage(error):
-                own = StoreCorrupt(stream=stream, seq=0, why=str(error))
-            else:
-                own = StoreFailed(path=self._path, why=str(error))
-            own.__cause__ = error
-            return own
-        if isinstance(error, RealmFenced):
-            return RealmFenced(path=error.path, holder=error.holder)
-        return error
+        match error:
+            case RealmFenced():
+                return RealmFenced(path=error.path, holder=error.holder)
+            case sqlite3.Error() if is_damage(error):
+                own: StoreError = StoreCorrupt(stream="", seq=0, why=str(error))
+            case sqlite3.Error() | OSError():
+                own = StoreFailed(path=str(self._folder), why=str(error))
+            case _:
+                return error
+        own.__cause__ = error
+        return own
 
     def _beat(self) -> None:
         """Says that this holder lives. What fails here, the next commit is told."""
-        with suppress(sqlite3.Error, StoreError):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._lease.insist()
-                self._lease.beat(self._clock())
-            finally:  # of a fenced holder nothing was written
-                self._db.execute("COMMIT")
+        with suppress(sqlite3.Error, OSError, StoreError), self._transaction():
+            self._lease.beat(self._clock())
 
     def _end(self, release: Callable[[], None]) -> None:
         try:
-            with suppress(sqlite3.Error, StoreError):  # fenced, or a full disk: it is gone anyway
-                self._db.execute("BEGIN IMMEDIATE")
-                self._lease.insist()
+            # What fails here is told to nobody: the realm is given up anyway.
+            with suppress(sqlite3.Error, OSError, StoreError), self._transaction():
                 self._lease.give_back(self._last_at)
-                self._db.execute("COMMIT")
             self._db.close()
         finally:
             release()
