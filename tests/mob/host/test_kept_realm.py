@@ -77,5 +77,5 @@ async def test_what_is_no_folder_is_no_realm(tmp_path: Path) -> None:
 
 async def test_labels_to_look_for_are_texts(tmp_path: Path) -> None:
     async with open_realm(tmp_path, llm=ScriptedLlm([])) as realm:
-        with pytest.raises(InvalidParams, match="labels.role"):
+        with pytest.raises(InvalidParams, match=r"labels\.role"):
             await realm.sessions.list(SessionQuery(labels={"role": 1}))  # type: ignore[dict-item]
