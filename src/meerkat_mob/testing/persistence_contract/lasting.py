@@ -1,0 +1,287 @@
+"""What was answered was kept: each call that came back is there when the place is opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from meerkat_mob.core.build_state import MobToolAuthorityContext
+from meerkat_mob.core.content import ImageBlock, TextBlock
+from meerkat_mob.core.messages import ToolResult
+from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
+from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
+from meerkat_mob.core.reserved import BUILD_STATE, SESSION_METADATA
+from meerkat_mob.core.system_context import PendingAppend
+from meerkat_mob.core.tool_visibility import deny
+from meerkat_mob.core.usage import Usage
+from meerkat_mob.errors import LlmFailed, SessionUnsupported, SystemContextConflict
+from meerkat_mob.llm import ScriptedLlm, call, fail, say
+from meerkat_mob.sessions import PersistentSessionService, RecoveryOverrides
+from meerkat_mob.testing.builders import (
+    a_request,
+    a_session,
+    a_tool_that_echoes,
+    a_turn,
+)
+from meerkat_mob.testing.expect import holds, refuses, same
+from meerkat_mob.testing.persistence_contract.maker import seen, sessions_in
+from meerkat_mob.testing.session_contract.maker import said
+from meerkat_mob.testing.store_contract import OpenStore
+
+ECHO = a_tool_that_echoes()
+
+
+async def _is_there_again(
+    open_store: OpenStore,
+    change: Callable[[PersistentSessionService, str], Awaitable[object]],
+    llm: ScriptedLlm | None = None,
+) -> None:
+    async with sessions_in(open_store, llm) as service:
+        request = a_request("kept", defer=True, stage=True, labels={"a": "1"})
+        session_id = (await service.create_session(request)).session_id
+        await change(service, session_id)
+        before = await seen(service, session_id)
+    for _ in range(2):
+        async with sessions_in(open_store) as service:
+            same(await seen(service, session_id), before, "what is seen after a restart")
+            holds(not await service.has_live_session(session_id), "and it still rests")
+
+
+async def a_created_session_is_there_again(open_store: OpenStore) -> None:
+    """W13: with all that its request said, before any turn."""
+    options = SessionBuildOptions(
+        session_id="mine",
+        comms_name="team/dev/ann",
+        peer_meta=PeerMeta(description="knows things", labels={"b": "1"}),
+        realm_id="mob:team",
+        keep_alive=True,
+        provider_params={"seed": 7},
+        max_turns=3,
+        mob_tool_authority_context=MobToolAuthorityContext(principal_token="p"),  # noqa: S106
+    )
+    request = CreateSessionRequest(
+        model="gpt-9",
+        prompt=(TextBlock(text="see"), ImageBlock(media_type="a/b", source="inline", data="AA==")),
+        system_prompt="kind",
+        max_tokens=77,
+        initial_turn="defer",
+        deferred_prompt_policy="stage",
+        build=options,
+        labels={"team": "red"},
+    )
+    async with sessions_in(open_store) as service:
+        await service.create_session(request)
+        before = await seen(service, "mine")
+    async with sessions_in(open_store) as service:
+        same(await seen(service, "mine"), before, "what is seen after a restart")
+
+
+async def a_turn_is_there_again(open_store: OpenStore) -> None:
+    """Every message, the usage, the last text, and that the first turn is over."""
+    used = Usage(input_tokens=3, output_tokens=5, cache_read_tokens=1)
+
+    async def change(service: PersistentSessionService, session_id: str) -> None:
+        await service.start_turn(session_id, StartTurnRequest(prompt="hi", system_prompt="late"))
+        await service.start_turn(session_id, a_turn("again"))
+
+    await _is_there_again(open_store, change, ScriptedLlm([say("one", usage=used), "two"]))
+
+
+async def a_failed_turn_is_there_again(open_store: OpenStore) -> None:
+    """What was said stays said, also when nobody answered."""
+
+    async def change(service: PersistentSessionService, session_id: str) -> None:
+        with refuses(LlmFailed):
+            await service.start_turn(session_id, a_turn("hi"))
+
+    await _is_there_again(open_store, change, ScriptedLlm([fail("no")]))
+
+
+async def tool_traffic_is_there_again(open_store: OpenStore) -> None:
+    """Calls and results, byte for byte, and which tools the session needs."""
+    async with sessions_in(open_store, ScriptedLlm([call("echo", n=1), "done"])) as service:
+        session_id = await a_session(service, tools=(ECHO,))
+        await service.start_turn(session_id, a_turn())
+        before = await seen(service, session_id)
+    async with sessions_in(open_store) as service:
+        same(await seen(service, session_id), before, "what is seen after a restart")
+
+
+async def a_note_is_there_again(open_store: OpenStore) -> None:
+    """With its source and its key."""
+    await _is_there_again(
+        open_store,
+        lambda service, session_id: service.append_system_context(
+            session_id, "red", source="ci", idempotency_key="k"
+        ),
+    )
+
+
+async def staged_results_are_there_again(open_store: OpenStore) -> None:
+    """With the time they came."""
+    result = ToolResult(tool_use_id="a", content="r", is_error=True)
+    await _is_there_again(
+        open_store, lambda service, session_id: service.stage_tool_results(session_id, (result,))
+    )
+
+
+async def what_was_set_is_there_again(open_store: OpenStore) -> None:
+    """8.3: keep_alive, authority, filter, and who answers."""
+    authority = MobToolAuthorityContext(principal_token="p", managed_mob_scope=("m",))  # noqa: S106
+    identity = SessionLlmIdentity(
+        model="gpt-9", provider="openai", self_hosted_server_id="r", provider_params={"seed": 7}
+    )
+
+    async def change(service: PersistentSessionService, session_id: str) -> None:
+        await service.update_session_keep_alive(session_id, keep_alive=True)
+        await service.update_session_mob_authority_context(session_id, authority)
+        await service.set_session_tool_filter(session_id, deny(["x"]))
+        await service.hot_swap_session_llm_identity(session_id, ScriptedLlm([]), identity)
+
+    await _is_there_again(open_store, change)
+
+
+async def an_authority_that_was_taken_stays_taken(open_store: OpenStore) -> None:
+    """An explicit nothing is kept as such (SVC-13)."""
+    authority = MobToolAuthorityContext(principal_token="p")  # noqa: S106
+
+    async def change(service: PersistentSessionService, session_id: str) -> None:
+        await service.update_session_mob_authority_context(session_id, authority)
+        await service.update_session_mob_authority_context(session_id, None)
+
+    await _is_there_again(open_store, change)
+
+
+async def written_context_is_there_again(open_store: OpenStore) -> None:
+    """In the place of the System message that was there, and in front of what was said."""
+    append = PendingAppend(text="red", source="ci", accepted_at=1)
+
+    async def change(service: PersistentSessionService, session_id: str) -> None:
+        for run in ("run-1", "run-2"):
+            await service.apply_runtime_context_appends(session_id, run, (append,), ())
+            await service.start_turn(session_id, a_turn())
+
+    await _is_there_again(open_store, change, ScriptedLlm(["one", "two"]))
+
+
+async def an_archive_is_there_again(open_store: OpenStore) -> None:
+    """PER-7: the history stays, the session is not listed, and takes nothing any more."""
+
+    async def change(service: PersistentSessionService, session_id: str) -> None:
+        await service.start_turn(session_id, a_turn())
+        await service.archive(session_id)
+
+    await _is_there_again(open_store, change, ScriptedLlm(["one"]))
+
+
+# -- and has its effect ------------------------------------------------------------------------
+
+
+async def a_key_is_known_for_ever(open_store: OpenStore) -> None:
+    """SES-21: over restarts, before its note was told and after it."""
+    async with sessions_in(open_store) as service:
+        session_id = await a_session(service)
+        await service.append_system_context(session_id, "red", source="ci", idempotency_key="k")
+    for _ in range(2):
+        async with sessions_in(open_store, ScriptedLlm(["one"])) as service:
+            note = service.append_system_context
+            same(await note(session_id, "red", source="ci", idempotency_key="k"), "duplicate")
+            with refuses(SystemContextConflict):
+                await note(session_id, "green", source="ci", idempotency_key="k")
+            await service.start_turn(session_id, a_turn())
+
+
+async def a_note_is_told_after_a_restart(open_store: OpenStore) -> None:
+    """To the next run, once."""
+    async with sessions_in(open_store) as service:
+        session_id = await a_session(service)
+        await service.append_system_context(session_id, "red")
+    llm = ScriptedLlm(["one", "two"])
+    for wanted in (True, False):
+        async with sessions_in(open_store, llm) as service:
+            await service.start_turn(session_id, a_turn())
+            same("red" in llm.requests[-1].system_context, wanted, "whether it was told")
+
+
+async def what_was_staged_runs_after_a_restart(open_store: OpenStore) -> None:
+    """DEF-1, EPH-21: prompt and results, once; and the window is open until then (DEF-2)."""
+    async with sessions_in(open_store) as service:
+        request = a_request("kept", defer=True, stage=True, system_prompt="early")
+        session_id = (await service.create_session(request)).session_id
+        result = ToolResult(tool_use_id="a", content="r")
+        await service.stage_tool_results(session_id, (result,))
+    first = StartTurnRequest(prompt="hi", system_prompt="late")
+    async with sessions_in(open_store, ScriptedLlm(["one"])) as service:
+        await service.start_turn(session_id, first)
+    wanted = [("system", "late"), ("tools", ""), ("user", "kept\n\nhi"), ("model", "one")]
+    async with sessions_in(open_store, ScriptedLlm(["two"])) as service:
+        same(await said(service, session_id), wanted, "the transcript")
+        with refuses(SessionUnsupported):
+            await service.start_turn(session_id, first)
+        await service.start_turn(session_id, a_turn("again"))
+        same((await said(service, session_id))[4:], [("user", "again"), ("model", "two")])
+
+
+async def a_filter_is_in_force_after_a_restart(open_store: OpenStore) -> None:
+    """PER-11: what was staged is active with the first call."""
+    tools = (ECHO, a_tool_that_echoes("other"))
+    async with sessions_in(open_store) as service:
+        session_id = await a_session(service, tools=tools)
+        await service.set_session_tool_filter(session_id, deny(["echo"]))
+    llm = ScriptedLlm(["one"])
+    async with sessions_in(open_store, llm) as service:
+        await service.resume_session(session_id, RecoveryOverrides(external_tools=tools))
+        await service.start_turn(session_id, a_turn())
+        same([tool.name for tool in llm.requests[0].tools], ["other"], "what the model saw")
+
+
+async def the_swapped_identity_answers_after_a_restart(open_store: OpenStore) -> None:
+    """PER-12, ours: a swap is a durable fact."""
+    identity = SessionLlmIdentity(model="gpt-9", provider="openai", provider_params={"seed": 7})
+    async with sessions_in(open_store) as service:
+        session_id = await a_session(service)
+        await service.hot_swap_session_llm_identity(session_id, ScriptedLlm([]), identity)
+    llm = ScriptedLlm(["one"])
+    async with sessions_in(open_store, llm) as service:
+        await service.start_turn(session_id, a_turn())
+        asked = (llm.requests[0].model, dict(llm.requests[0].provider_params))
+        same(asked, ("gpt-9", {"seed": 7}), "who was asked")
+
+
+async def an_authority_outlives_a_session_that_only_rests(open_store: OpenStore) -> None:
+    """8.3: set on a stored session, it is the one that a later life has."""
+    authority = MobToolAuthorityContext(principal_token="p", can_create_mobs=True)  # noqa: S106
+    async with sessions_in(open_store) as service:
+        session_id = await a_session(service)
+    async with sessions_in(open_store) as service:
+        await service.update_session_mob_authority_context(session_id, authority)
+    async with sessions_in(open_store, ScriptedLlm(["one"])) as service:
+        await service.start_turn(session_id, a_turn())
+        metadata = (await service.export_session(session_id)).metadata
+        build = BUILD_STATE.read(metadata)
+        found = None if build is None else build.mob_tool_authority_context
+        same(found, authority, "the authority")
+
+
+async def a_limit_of_turns_outlives_a_restart(open_store: OpenStore) -> None:
+    """The options of its creation hold for every life of a session."""
+    async with sessions_in(open_store) as service:
+        request = a_request(defer=True, max_turns=0)
+        session_id = (await service.create_session(request)).session_id
+    async with sessions_in(open_store) as service:
+        same((await service.start_turn(session_id, a_turn())).turns, 0, "turns of the run")
+
+
+async def the_first_life_s_metadata_stay(open_store: OpenStore) -> None:
+    """A life that says nothing new changes nothing of what the session says of itself."""
+    async with sessions_in(open_store) as service:
+        options = SessionBuildOptions(session_id="mine", realm_id="mob:team", keep_alive=True)
+        request = CreateSessionRequest(
+            model="gpt-9", max_tokens=77, initial_turn="defer", build=options
+        )
+        await service.create_session(request)
+        before = (await service.export_session("mine")).metadata
+    async with sessions_in(open_store) as service:
+        await service.resume_session("mine")
+        after = (await service.export_session("mine")).metadata
+        same(SESSION_METADATA.read(after), SESSION_METADATA.read(before), "the metadata")
+        same(dict(after), dict(before), "all of it")
