@@ -25,20 +25,24 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Catalogue:
-    """Entries by session id, in the order in which the sessions were created."""
+    """Entries by session id, in the order in which the sessions were created.
+
+    That is told by the heads: one that was imported has its place among the older ones.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._last = (0, "")
+        self._in_order = True
 
     @classmethod
     async def read(cls, store: StoreReader) -> Catalogue:
         """All there is in a store."""
-        made, found, after = cls(), list[tuple[str, Entry]](), None
+        made, after = cls(), None
         while page := await store.heads(STREAM, after=after, limit=PAGE):
-            found += ((head.stream.removeprefix(STREAM), _entry(head)) for head in page)
+            for head in page:
+                made._set(head.stream.removeprefix(STREAM), _entry(head))
             after = page[-1].stream
-        found.sort(key=lambda item: (item[1].head.created_at if item[1].head else 0, item[0]))
-        made._entries = dict(found)
         return made
 
     def __contains__(self, session_id: str) -> bool:
@@ -46,7 +50,14 @@ class Catalogue:
 
     def put(self, session_id: str, head: SessionHead, at: int) -> None:
         """A session was committed."""
-        self._entries[session_id] = Entry(head, at)
+        self._set(session_id, Entry(head, at))
+
+    def _set(self, session_id: str, entry: Entry) -> None:
+        if session_id not in self._entries:
+            place = _place(session_id, entry)
+            self._in_order = self._in_order and place >= self._last
+            self._last = max(place, self._last)
+        self._entries[session_id] = entry
 
     def get(self, session_id: str) -> tuple[SessionHead, int]:
         """A head, and when it was updated. Raises ``SessionNotFound`` or ``StoreCorrupt``."""
@@ -59,6 +70,9 @@ class Catalogue:
 
     def whole(self) -> Iterator[tuple[str, SessionHead, int]]:
         """All that are not damaged."""
+        if not self._in_order:
+            self._entries = dict(sorted(self._entries.items(), key=lambda item: _place(*item)))
+            self._in_order = True
         for session_id, entry in self._entries.items():
             if entry.head is not None:
                 yield session_id, entry.head, entry.at
@@ -66,6 +80,10 @@ class Catalogue:
     def damaged(self) -> tuple[str, ...]:
         """The sessions whose head is not what was committed."""
         return tuple(name for name, entry in self._entries.items() if entry.head is None)
+
+
+def _place(session_id: str, entry: Entry) -> tuple[int, str]:
+    return entry.head.created_at if entry.head else 0, session_id
 
 
 def _entry(head: Head) -> Entry:
