@@ -79,10 +79,10 @@ web: .venv/ready-test
 test-real-model: .venv/ready-test .venv/ready-real-model
 	@$(BIN)/python -m scripts.real_model
 
-## bench: the benchmarks, as ratios
+## bench: the benchmarks, as ratios beside their aims
 .PHONY: bench
 bench: .venv/ready-test
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@$(BIN)/python -m benchmarks
 
 ## clean: remove what was built; .venv and the downloads stay
 .PHONY: clean

@@ -1,9 +1,9 @@
 """How long importing the package takes, as a ratio to what it is built on.
 
-usage: python benchmarks/import_time.py [ROUNDS]
-
 The floor is ``import asyncio, msgspec`` in a fresh interpreter of the same run; the two take turns,
-so that a busy moment of the machine hits both. Medians are compared. The aim is at most 2.
+so that a busy moment of the machine hits both. Medians are compared.
+
+    python -m benchmarks.import_time [rounds]
 """
 
 import statistics
@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Final
+
+from benchmarks.figures import compared, tell
 
 FLOOR: Final = "asyncio, msgspec"
 MEASURED: Final = ("meerkat_mob",)
@@ -23,13 +25,10 @@ print(perf_counter_ns() - began)
 
 
 def main() -> None:
-    """Measure, print medians in milliseconds and the ratios."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    medians = measure(rounds)
-    floor = medians[FLOOR]
-    print(f"medians of {rounds} fresh interpreters, Python {sys.version.split()[0]}")
-    for names, median in medians.items():
-        print(f"  import {names:<20} {median / 1e6:7.1f} ms   {median / floor:5.2f} x")
+    """Print the ratio."""
+    medians = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    floor = medians[FLOOR] / 1e9
+    tell(compared(f"import {name}", medians[name] / 1e9, floor, aim=2) for name in MEASURED)
 
 
 def measure(rounds: int) -> Mapping[str, float]:

@@ -1,9 +1,9 @@
-"""What one turn costs as the history grows: the ratio should stay near 1.
+"""What a turn of a mob's member costs as its history grows: the ratio should stay near 1.
 
-Runs a scripted member through many turns and compares the mean time of a late turn with that of an
-early one, in the same process. A design that re-reads its history shows a ratio that grows with it.
+Runs a scripted member through many turns and compares the median time of a late turn with that of
+an early one, in the same process. A design that re-reads its history shows a ratio that grows.
 
-    python benchmarks/turn_cost.py [turns]
+    python -m benchmarks.turn_cost [turns]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from statistics import median
 
+from benchmarks.figures import compared, tell
 from meerkat_mob import open_realm
 from meerkat_mob.llm import ScriptedLlm, say
 from meerkat_mob.mob.definition import MobDefinition, Profile, ToolConfig
@@ -38,14 +39,14 @@ async def time_turns(turns: int) -> list[float]:
 
 
 def main() -> None:
-    """Print the medians of the first and the last tenth, and their ratio."""
+    """Print the ratio of the medians of the last and the first tenth."""
     turns = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     gc.freeze()
     spent = asyncio.run(time_turns(turns))
     tenth = max(turns // 10, 1)
     early, late = median(spent[:tenth]), median(spent[-tenth:])
-    print(f"{turns} turns, {2 * turns} messages at the end")
-    print(f"a turn early {early * 1e6:.0f} us, late {late * 1e6:.0f} us: ratio {late / early:.2f}")
+    what = f"member's turn in a mob, last tenth of {turns:,} / first"
+    tell((compared(what, late, early, aim=1.1),))
 
 
 if __name__ == "__main__":
