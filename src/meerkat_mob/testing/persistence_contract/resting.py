@@ -197,14 +197,16 @@ async def a_history_is_never_that_of_an_earlier_day(open_store: OpenStore) -> No
     async with sessions_in(open_store) as service:
         session_id = await a_session(service)
     async with sessions_in(open_store, ScriptedLlm(["one"]), over=disk.over) as service:
-        disk.hold(disk.reads)
+        first = disk.gate_for_reads(is_open=False)
         looking = asyncio.create_task(service.read_history(session_id))
         await passes()
-        turn = asyncio.create_task(service.start_turn(session_id, a_turn()))
+        last = disk.gate_for_reads(is_open=False)  # the one that finds that there is no more
+        first.set()
         await passes()
-        disk.let_go()
+        disk.gate_for_reads(is_open=True)
+        await service.start_turn(session_id, a_turn())
+        last.set()
         same(len((await looking).messages), 0, "what was there when it was asked for")
-        await turn
         await service.discard_live_session(session_id)
         same(len((await service.read_history(session_id)).messages), 2, "what is there now")
 

@@ -118,6 +118,13 @@ class HeldStore(StoreBefore):
         for gate in gates:
             gate.clear()
 
+    def gate_for_reads(self, *, is_open: bool) -> asyncio.Event:
+        """A new gate, for later reads: those that wait now wait for the former one, on and on."""
+        self.reads = asyncio.Event()
+        if is_open:
+            self.reads.set()
+        return self.reads
+
     def let_go(self) -> None:
         """Everything goes on."""
         self.commits.set()
