@@ -15,6 +15,8 @@ from meerkat_mob.errors import InvalidParams
 from meerkat_mob.store.protocol import Append
 
 NEWEST_FORMAT: Final = 2**31 - 1
+LARGEST: Final = 2**28
+"""Bytes of one record, summary or blob; SQLite takes less than four times as much."""
 
 
 def check(appends: Sequence[Append], blobs: Sequence[Blob]) -> None:
@@ -27,10 +29,19 @@ def check(appends: Sequence[Append], blobs: Sequence[Blob]) -> None:
         for record in append.records:
             if not 0 <= record.v <= NEWEST_FORMAT:
                 raise InvalidParams(what=f"{record.v} is no record format", path=append.stream)
+            _small_enough(record.body, path=append.stream)
+        if append.head is not UNSET:
+            _small_enough(append.head, path=append.stream)
         words = (append.stream, *append.unique, *(record.kind for record in append.records))
         _encodable(words, path=append.stream)
     for blob in blobs:
+        _small_enough(blob.data, path="blobs")
         _encodable((blob.media_type, blob.data), path="blobs")
+
+
+def _small_enough(data: bytes | str, *, path: str) -> None:
+    if len(data) > LARGEST:
+        raise InvalidParams(what=f"{len(data)} bytes are more than {LARGEST}", path=path)
 
 
 def _encodable(words: Sequence[str], *, path: str) -> None:

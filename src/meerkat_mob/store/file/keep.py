@@ -20,7 +20,7 @@ from meerkat_mob.store.file.rows import encode_keys, shown
 from meerkat_mob.store.file.schema import is_damage
 from meerkat_mob.store.protocol import Append, Head, Record
 
-_FIND_KEY: Final = "SELECT stream, seq FROM keys WHERE key = ?"
+_FIND_KEY: Final = "SELECT stream, seq, key FROM keys WHERE key = ?"
 _KEEP_RECORD: Final = (
     "INSERT INTO records (stream, seq, kind, v, at, keys, body, chain) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -85,6 +85,6 @@ def _state(head: Head | None) -> tuple[int, int, bytes, bytes]:
 
 def _take(db: sqlite3.Connection, key: str, stream: str, seq: int) -> None:
     taken = db.execute(_FIND_KEY, (key,)).fetchone()
-    if taken is not None:
+    if taken is not None and taken[2] == key.encode():  # and not of a neighbour
         raise DuplicateKey(key=key, stream=shown(taken[0]), seq=taken[1])
     db.execute(_KEEP_KEY, (key, stream, seq))

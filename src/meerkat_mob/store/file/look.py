@@ -135,23 +135,27 @@ def _fault(
 
 
 def _rows(db: sqlite3.Connection, stream: str, after: int, limit: int) -> Iterator[Row]:
-    """Row by row, so that damage of the file's pages is told with the record it comes before."""
-    seq = after
-    try:
-        for row in db.execute(RECORDS, (stream, after, limit)):
-            yield row
-            seq += 1
-    except sqlite3.Error as error:
-        if not is_damage(error):
-            raise
-        raise StoreCorrupt(stream=stream, seq=seq + 1, why=str(error)) from error
+    """One by one, so that damage of the file's pages is told with the record that lies there.
+
+    A cursor over all of them has taken a step too far when it hands out a row.
+    """
+    for seq in range(after + 1, after + limit + 1):
+        try:
+            row = db.execute(RECORDS, (stream, seq - 1, 1)).fetchone()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            raise StoreCorrupt(stream=stream, seq=seq, why=str(error)) from error
+        if row is None:
+            return
+        yield row
 
 
 def _find(db: sqlite3.Connection, stream: str) -> Head | None:
     """The head of a stream, wherever it lies; it may be damaged. Raises ``StoreCorrupt``."""
-    row = None
+    row: Row | None = None
     with _damage_is_told_later():
-        row = db.execute(_HEAD, (stream,)).fetchone()
+        row = _row_of_head(db, stream)
         if row is None and not _has_records(db, stream):
             return None
     if row is None:
@@ -159,6 +163,12 @@ def _find(db: sqlite3.Connection, stream: str) -> Head | None:
     if row is None:
         raise StoreCorrupt(stream=stream, seq=1, why="its stream's head is missing")
     return head_of(row)
+
+
+def _row_of_head(db: sqlite3.Connection, stream: str) -> Row | None:
+    """Beside a damaged name SQLite can stop at a neighbour's row: that is not it."""
+    row: Row | None = db.execute(_HEAD, (stream,)).fetchone()
+    return None if row is None or row[0] != stream.encode() else row
 
 
 def _has_records(db: sqlite3.Connection, stream: str) -> bool:
@@ -172,7 +182,7 @@ def head(db: sqlite3.Connection, stream: str) -> Head | None:
 
 def head_to_build_on(db: sqlite3.Connection, stream: str) -> Head | None:
     """The same, where it belongs: a record built on damage would hide it."""
-    row = db.execute(_HEAD, (stream,)).fetchone()
+    row = _row_of_head(db, stream)
     if row is None and _has_records(db, stream):
         raise StoreCorrupt(stream=stream, seq=1, why="its stream's head is missing")
     return None if row is None else _undamaged(head_of(row))

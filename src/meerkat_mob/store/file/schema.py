@@ -160,6 +160,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     )
 
 
+def ends_in_a_page(folder: Path) -> bool:
+    """Whether the file was cut. SQLite reads the rest of a page as if it were empty."""
+    return (folder / DATABASE).stat().st_size % PAGE_SIZE != 0
+
+
 @contextmanager
 def opening(folder: Path) -> Generator[None, None, None]:
     """Says in our words why a realm cannot be opened."""

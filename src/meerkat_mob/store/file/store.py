@@ -21,7 +21,15 @@ from meerkat_mob.store.file import look, wal
 from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import Lease, OsLock, hold
 from meerkat_mob.store.file.reader import FileReader
-from meerkat_mob.store.file.schema import DATABASE, LOCK, open_reader, open_writer, opening, step_up
+from meerkat_mob.store.file.schema import (
+    DATABASE,
+    LOCK,
+    ends_in_a_page,
+    open_reader,
+    open_writer,
+    opening,
+    step_up,
+)
 from meerkat_mob.store.file.writer import Writer
 from meerkat_mob.store.protocol import Append, Install, Record
 from meerkat_mob.store.waiting import to_the_end
@@ -123,6 +131,8 @@ def _open(folder: Path, *, clock: Clock, holder: str, lock: OsLock | None, give_
                 _insist_on_a_whole_log(folder)
             writer = held.enter_context(closing(open_writer(folder)))
             wal.drop_unfinished(writer, folder)
+            if ends_in_a_page(folder) and not give_up:
+                raise RealmDamaged(path=str(folder), found=f"{DATABASE} ends in a page")
             step_up(writer)
             reader = held.enter_context(closing(open_reader(folder)))
             lease = Lease(writer, folder, holder=holder)

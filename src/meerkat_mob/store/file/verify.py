@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -15,10 +16,11 @@ import msgspec
 
 from meerkat_mob.errors import StoreCorrupt
 from meerkat_mob.store.chain import GENESIS, follows
-from meerkat_mob.store.file import look
+from meerkat_mob.store.file import look, wal
 from meerkat_mob.store.file.lease import OsLock
 from meerkat_mob.store.file.reader import open_copy_or_realm
 from meerkat_mob.store.file.rows import Row, head_of, record_of, shown
+from meerkat_mob.store.file.schema import ends_in_a_page
 from meerkat_mob.store.protocol import Head, Record
 
 Fold: TypeAlias = Callable[[tuple[Record, ...]], bytes]
@@ -67,7 +69,10 @@ def verify(
     """
     db, damage, copy = open_copy_or_realm(folder, lock)
     try:
-        return _Look(db, folds or {}, progress or _untold).report(damage)
+        look_at = _Look(db, folds or {}, progress or _untold)
+        if not wal.scan(folder).frames and ends_in_a_page(folder):
+            look_at.find("file_damaged", message="the file ends in the midst of a page")
+        return look_at.report(damage)
     finally:
         db.close()
         if copy is not None:
@@ -90,11 +95,11 @@ class _Look:
         self._db, self._folds, self._progress = db, folds, progress
         self._found: list[Finding] = []
         self._taken: dict[str, tuple[str, int]] = {}
-        self._records = 0
+        self._records = self._missed = 0
 
     def report(self, damage: str) -> Report:
         if damage:
-            self._find("log_damaged", message=damage)
+            self.find("log_damaged", message=damage)
         self._db.execute("BEGIN")
         self._pages()
         heads = {head.stream: head for head in map(head_of, self._rows(look.ALL_HEADS))}
@@ -102,6 +107,7 @@ class _Look:
         for number, name in enumerate(names, 1):
             self._stream(name, heads.get(name))
             self._progress(number, len(names))
+        self._gone()
         keys, blobs = self._keys(), self._blobs()
         return Report(
             streams=len(names),
@@ -111,68 +117,104 @@ class _Look:
             findings=tuple(self._found),
         )
 
-    def _find(self, code: str, stream: str = "", seq: int = 0, *, message: str) -> None:
+    def find(self, code: str, stream: str = "", seq: int = 0, *, message: str) -> None:
         self._found.append(Finding(code=code, stream=stream, seq=seq, message=message))
 
-    def _rows(self, sql: str, *values: str | int, stream: str = "") -> Iterator[Row]:
+    def _rows(self, sql: str) -> Iterator[Row]:
         """What can be had of some rows; that there was more is a finding."""
         try:
-            yield from self._db.execute(sql, values)
+            yield from self._db.execute(sql)
         except sqlite3.Error as error:
-            self._find("file_damaged", stream, message=str(error))
+            self.find("file_damaged", message=str(error))
 
     def _pages(self) -> None:
         for (told,) in self._rows("PRAGMA integrity_check(20)"):
             if shown(told) != "ok":
-                self._find("file_damaged", message=shown(told))
+                self.find("file_damaged", message=shown(told))
 
     def _names(self) -> Iterator[str]:
         for (name,) in self._rows("SELECT DISTINCT stream FROM records"):
             yield shown(name)
 
     def _stream(self, stream: str, head: Head | None) -> None:
-        previous: bytes | None = GENESIS
-        kept: list[Record] = []
+        folds = [fold for start, fold in self._folds.items() if stream.startswith(start)]
+        kept: list[Record] = []  # all of them only where a fold needs them: a stream can be long
+        last: Record | None = None
+        chain: bytes | None = GENESIS
         seq = 0
-        for row in self._rows(look.RECORDS, stream, *_ALL, stream=stream):
+        for row in self._rows_of(stream, 0 if head is None or head.damaged else head.revision):
             seq += 1
+            self._records += 1
             try:
                 record = record_of(stream, row, seq=seq)
             except StoreCorrupt as error:
-                self._find("record_unreadable", stream, seq, message=error.why)
-                previous = None
+                self.find("record_unreadable", stream, seq, message=error.why)
+                chain = last = None
                 continue
-            if record.seq != seq:
+            if record.seq < seq:
+                self.find("record_unknown", stream, record.seq, message="no record has its number")
+                seq -= 1
+                continue
+            if record.seq > seq:
                 self._missing(stream, seq, record.seq - 1)
-                seq, previous = record.seq, None
-            if previous is not None and not follows(previous, record):
-                self._find("record_changed", stream, seq, message="its chain does not hold")
-            previous = record.chain
+                seq, chain = record.seq, None
+            if chain is not None and not follows(chain, record):
+                self.find("record_changed", stream, seq, message="its chain does not hold")
+            chain, last = record.chain, record
             self._taken |= dict.fromkeys(record.keys, (stream, seq))
-            kept.append(record)
-        self._records += len(kept)
-        self._head(stream, head, seq, kept)
+            if folds:
+                kept.append(record)
+        self._head(stream, head, seq, last)
+        if head is not None and not head.damaged:
+            for fold in folds:
+                if fold(tuple(kept)) != head.summary:
+                    self.find("summary_differs", stream, message="its records say something else")
+
+    def _rows_of(self, stream: str, revision: int) -> Iterator[Row]:
+        """All that can be had of a stream: page by page damage is stepped over."""
+        seq = 0
+        with suppress(sqlite3.Error):
+            for row in self._db.execute(look.RECORDS, (stream, *_ALL)):
+                yield row
+                seq = row[0]
+            return
+        while True:
+            try:
+                row = self._db.execute(look.RECORDS, (stream, seq, 1)).fetchone()
+            except sqlite3.Error as error:
+                seq += 1
+                self.find("file_damaged", stream, seq, message=str(error))
+                if seq >= revision:
+                    return
+                continue
+            if row is None:
+                return
+            yield row
+            seq = row[0]
 
     def _missing(self, stream: str, first: int, last: int) -> None:
         numbers = f"records {first} to {last}" if last > first else f"record {first}"
-        self._find("record_missing", stream, first, message=f"{numbers} of it cannot be found")
+        self.find("record_missing", stream, first, message=f"{numbers} of it cannot be found")
+        self._missed += last - first + 1
 
-    def _head(self, stream: str, head: Head | None, seq: int, kept: list[Record]) -> None:
+    def _head(self, stream: str, head: Head | None, seq: int, last: Record | None) -> None:
         if head is None:
-            self._find("head_missing", stream, message="it has records and no head")
-            return
-        if head.damaged:
-            self._find("head_changed", stream, message="its head is not what was committed")
-            return
-        if head.revision > seq:
+            self.find("head_missing", stream, message="it has records and no head")
+        elif head.damaged:
+            self.find("head_changed", stream, message="its head is not what was committed")
+        elif head.revision > seq:
             self._missing(stream, seq + 1, head.revision)
         elif head.revision < seq:
-            self._find("record_unknown", stream, head.revision + 1, message="its head ends before")
-        elif not kept or (head.chain, head.at) != (kept[-1].chain, kept[-1].at):
-            self._find("head_changed", stream, message="its head is that of another record")
-        for beginning, fold in self._folds.items():
-            if stream.startswith(beginning) and fold(tuple(kept)) != head.summary:
-                self._find("summary_differs", stream, message="its records say something else")
+            self.find("record_unknown", stream, head.revision + 1, message="its head ends before")
+        elif last is not None and (head.chain, head.at) != (last.chain, last.at):
+            self.find("head_changed", stream, message="its head is that of another record")
+
+    def _gone(self) -> None:
+        """A stream that was removed with its head leaves a gap: rows have numbers of their own."""
+        for count, most in self._rows("SELECT count(*), coalesce(max(id), 0) FROM records"):
+            if isinstance(count, int) and isinstance(most, int) and most - count > self._missed:
+                told = f"{most - count} records of the realm cannot be found"
+                self.find("records_gone", message=told)
 
     def _keys(self) -> int:
         found: dict[str, tuple[str, object]] = {}
@@ -182,9 +224,7 @@ class _Look:
             taken = self._taken.get(key)
             if found.get(key) != taken:
                 stream, seq = taken or ("", 0)
-                self._find(
-                    "key_differs", stream, seq, message=f"key {key!r} is not as it was taken"
-                )
+                self.find("key_differs", stream, seq, message=f"key {key!r} is not as it was taken")
         return len(found)
 
     def _blobs(self) -> int:
@@ -194,5 +234,5 @@ class _Look:
             try:
                 look.blob(self._db, shown(name))
             except (StoreCorrupt, sqlite3.Error) as error:
-                self._find("blob_changed", shown(name), message=str(error))
+                self.find("blob_changed", shown(name), message=str(error))
         return count
