@@ -2,23 +2,18 @@
 
 import asyncio
 import os
-import shutil
-import struct
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meerkat_mob.core.ids import Clock
-from meerkat_mob.errors import RealmDamaged, RealmUnreadable, StoreCorrupt
+from meerkat_mob.errors import RealmDamaged, StoreCorrupt
 from meerkat_mob.store import Record
-from meerkat_mob.store.file import FileReader, open_file_store, verify, wal
-from meerkat_mob.testing.builders import NEW_YEAR_2030, a_clock
+from meerkat_mob.store.file import FileReader, verify
+from tests.store.images import an_image, shows_only_the_truth
 from tests.store.kit import (
     IMAGE,
     a_reader,
@@ -28,10 +23,10 @@ from tests.store.kit import (
     fill,
     flip,
     flip_in,
-    inline,
     opened,
     said,
 )
+from tests.store.pages import PAGE
 
 Damage = Callable[[Path], None]
 
@@ -127,6 +122,115 @@ async def test_a_chain_that_was_changed_is_told_of_the_record_that_holds_it(tmp_
     assert told.value.seq == 3
 
 
+async def test_a_record_nobody_knows_refuses_its_stream_and_is_told_of_no_other(
+    tmp_path: Path,
+) -> None:
+    """Behind the last one, or where a head was removed: SQLite itself speaks of a constraint."""
+    async with a_store(tmp_path) as store:
+        await fill(store)
+    doubled(tmp_path)
+    edit(tmp_path, "DELETE FROM heads WHERE stream = 'c'")
+    async with a_store(tmp_path) as store:
+        for stream, expected in (("b", 4), ("c", 0), ("c", 4)):
+            with pytest.raises(StoreCorrupt) as told:
+                await store.commit((said("a", 4, b"x"), said(stream, expected, b"x")))
+            assert told.value.stream == stream
+        await store.commit((said("a", 4, b"x"),))
+
+
+@pytest.mark.parametrize("seq", [0, -1])
+async def test_a_record_inserted_before_the_first_is_found(seq: int, tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        await fill(store)
+    edit(
+        tmp_path,
+        "INSERT INTO records (stream, seq, kind, v, at, keys, body, chain) "
+        "SELECT stream, ?, kind, v, at, NULL, body, chain FROM records "
+        "WHERE stream = 'b' AND seq = 1",
+        seq,
+    )
+    found = [(f.code, f.stream, f.seq) for f in verify(tmp_path, lock=None).findings]
+    assert found == [("record_unknown", "b", seq)]
+    async with a_reader(tmp_path) as reader:
+        assert len(await reader.read("b")) == 4
+
+
+async def test_a_stream_that_was_removed_with_all_that_speaks_of_it_is_missed(
+    tmp_path: Path,
+) -> None:
+    async with a_store(tmp_path) as store:
+        await fill(store)
+    for table in ("records", "heads", "keys"):
+        edit(tmp_path, f"DELETE FROM {table} WHERE stream = 'b'")
+    assert [f.code for f in verify(tmp_path, lock=None).findings] == ["records_gone"]
+
+
+async def test_damage_on_a_page_of_a_stream_does_not_hide_the_records_behind_it(
+    tmp_path: Path,
+) -> None:
+    async with a_store(tmp_path) as store:
+        for n in range(40):
+            await store.commit((said("a", n, b"%d" % n * 700),))
+    flip(tmp_path / "realm.sqlite3", _leaf_with(tmp_path, b"20" * 700))
+    report = verify(tmp_path, lock=None)
+    missing = {f.seq for f in report.findings if f.code == "file_damaged"}
+    assert 1 < report.records < 40
+    assert len(missing - {0}) == 40 - report.records
+
+
+def _leaf_with(folder: Path, body: bytes) -> int:
+    data = (folder / "realm.sqlite3").read_bytes()
+    return data.index(body) // PAGE * PAGE
+
+
+async def test_a_head_whose_name_is_damaged_does_not_end_the_list(tmp_path: Path) -> None:
+    names = [f"session:{n}" for n in range(5)]
+    async with a_store(tmp_path) as store:
+        await store.commit([said(name, 0, b"x", head=b"of " + name.encode()) for name in names])
+    file = tmp_path / "realm.sqlite3"
+    flip(file, file.read_bytes().rindex(names[1].encode(), 0, _place(file, b"of session:1")))
+    async with a_reader(tmp_path) as reader:
+        found = [head.stream for head in await reader.heads("session:")]
+        assert found == [names[0], *names[2:]]
+        assert len(await reader.heads()) == 5
+
+
+def _place(file: Path, text: bytes) -> int:
+    return file.read_bytes().index(text)
+
+
+async def test_a_blob_that_the_index_misses_is_found_and_a_damaged_one_can_be_given_again(
+    tmp_path: Path,
+) -> None:
+    async with a_store(tmp_path) as store:
+        await fill(store)
+    file = tmp_path / "realm.sqlite3"
+    data = file.read_bytes()
+    name = IMAGE.id.encode()
+    assert data.count(name) == 2, "in the table and in its index"
+    whole = [data.index(name), data.rindex(name)]
+    for at in whole:
+        file.write_bytes(data)
+        flip(file, at + 20)
+        async with a_reader(tmp_path) as reader:
+            found = await reader.blob(IMAGE.id)
+            assert found in (IMAGE, None)
+    file.write_bytes(data)
+    edit(tmp_path, "UPDATE blobs SET data = 'AAAA'")
+    async with a_store(tmp_path) as store:
+        await store.commit((), blobs=(IMAGE,))
+        assert await store.blob(IMAGE.id) == IMAGE
+
+
+async def test_a_damaged_time_does_not_become_that_of_all_later_records(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        await fill(store)
+    head("at", 2**60)(tmp_path)
+    async with a_store(tmp_path) as store:
+        (record,) = await store.commit((said("a", 4, b"x"),))
+        assert record.at < 2**50
+
+
 async def test_nothing_is_built_on_a_damaged_head(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         await fill(store)
@@ -195,71 +299,6 @@ async def test_a_flipped_bit_in_a_body_on_the_disk_is_found(tmp_path: Path) -> N
 # -- the bytes on the disk ----------------------------------------------------------------------
 
 
-def later() -> Clock:
-    """When whoever held an image is long gone."""
-    return a_clock(at=NEW_YEAR_2030 + 3_600_000, step=1)
-
-
-async def everything(reader: FileReader) -> dict[str, list[bytes]]:
-    return {stream: await bodies_of(reader, stream) for stream in "abc"}
-
-
-class Image(NamedTuple):
-    """The bytes of a realm's files, and what they hold."""
-
-    files: dict[str, bytes]
-    whole: dict[str, list[bytes]]
-
-    def lay(self, folder: Path) -> dict[str, list[bytes]]:
-        """Writes the files, and returns what they hold."""
-        folder.mkdir()
-        for name, data in self.files.items():
-            (folder / name).write_bytes(data)
-        return self.whole
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir() if "shm" not in file.name}
-
-
-IMAGES: dict[bool, Image] = {}
-
-
-async def an_image(folder: Path, *, log: bool) -> dict[str, list[bytes]]:
-    """A realm's files in ``folder``, as a kill would leave them if ``log``; and what they hold."""
-    if log not in IMAGES:
-        with tempfile.TemporaryDirectory() as place:
-            store = await opened(Path(place))
-            await fill(store)
-            whole = await everything(store)
-            if not log:
-                await store.aclose()
-            files = files_in(Path(place))
-            await store.aclose()
-        IMAGES[log] = Image(files, whole)
-    return IMAGES[log].lay(folder)
-
-
-async def shows_only_the_truth(folder: Path, whole: dict[str, list[bytes]]) -> None:
-    """Whatever is read was committed; what cannot be read is a typed error."""
-    with suppress(RealmDamaged, RealmUnreadable):
-        async with a_reader(folder) as reader:
-            for stream in "abc":
-                with suppress(StoreCorrupt):
-                    assert await bodies_of(reader, stream) == whole[stream]
-        verify(folder, lock=None)
-
-
-@given(where=st.floats(0, 1, exclude_max=True))
-async def test_a_flipped_bit_anywhere_never_shows_what_was_not_committed(where: float) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "realm")
-        whole = await an_image(folder, log=False)
-        file = folder / "realm.sqlite3"
-        flip(file, int(file.stat().st_size * where))
-        await shows_only_the_truth(folder, whole)
-
-
 @given(where=st.floats(0, 1, exclude_max=True))
 async def test_a_file_cut_anywhere_never_shows_what_was_not_committed(where: float) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -286,101 +325,3 @@ async def test_a_file_whose_end_was_cut_off_can_be_read_where_it_is_whole(tmp_pa
         assert not verify(tmp_path, lock=None).clean
     with pytest.raises(RealmDamaged):
         await opened(tmp_path)
-
-
-# -- the log ------------------------------------------------------------------------------------
-
-
-def frames_of(folder: Path) -> tuple[int, int]:
-    """How many frames the log has, and how long each is."""
-    size = 24 + struct.unpack(">I", (folder / wal.LOG).read_bytes()[8:12])[0]
-    return ((folder / wal.LOG).stat().st_size - 32) // size, size
-
-
-async def test_a_log_as_a_kill_leaves_it_is_not_damaged(tmp_path: Path) -> None:
-    whole = await an_image(tmp_path / "realm", log=True)
-    found = wal.scan(tmp_path / "realm")
-    assert not found.damaged
-    assert found.last == found.frames == frames_of(tmp_path / "realm")[0]
-    async with a_store(tmp_path / "realm", clock=later()) as store:
-        assert await everything(store) == whole
-    assert verify(tmp_path / "realm", lock=None).clean
-
-
-async def test_a_log_cut_anywhere_is_an_earlier_state(tmp_path: Path) -> None:
-    whole = await an_image(tmp_path / "realm", log=True)
-    frames, size = frames_of(tmp_path / "realm")
-    for cut in range(0, 32 + frames * size, size // 2 + 1):
-        folder = tmp_path / f"cut-{cut}"
-        shutil.copytree(tmp_path / "realm", folder)
-        os.truncate(folder / wal.LOG, cut)
-        assert not wal.scan(folder).damaged
-        async with a_store(folder, clock=later()) as store:
-            for stream, found in (await everything(store)).items():
-                assert found == whole[stream][: len(found)]
-        assert verify(folder, lock=None).clean
-
-
-def places_in(frames: int, size: int) -> list[int]:
-    """Some of every kind: the log's header, and of frames their number, salt, sums and content."""
-    of_a_frame = (1, 9, 17, 24 + size // 2)
-    some = (0, frames // 2, frames - 3)
-    return [0, 9, 20, 25, *(32 + frame * size + at for frame in some for at in of_a_frame)]
-
-
-async def test_damage_inside_the_log_is_refused_before_sqlite_drops_what_follows(
-    tmp_path: Path,
-) -> None:
-    whole = await an_image(tmp_path / "realm", log=True)
-    for at in places_in(*frames_of(tmp_path / "realm")):
-        folder = tmp_path / f"at-{at}"
-        shutil.copytree(tmp_path / "realm", folder)
-        flip(folder / wal.LOG, at)
-        before = (folder / wal.LOG).read_bytes()
-        with pytest.raises(RealmDamaged, match="valid ones follow"):
-            await opened(folder, clock=later())
-        assert (folder / wal.LOG).read_bytes() == before
-        async with a_reader(folder) as reader:
-            assert reader.damage
-        await shows_only_the_truth(folder, whole)
-        assert "log_damaged" in {f.code for f in verify(folder, lock=None).findings}
-
-
-async def test_streams_behind_the_damage_in_a_log_stay_readable(tmp_path: Path) -> None:
-    store = await opened(tmp_path / "live")
-    await store.commit((said("a", 0, b"the first of a"),))
-    await store.commit((said("b", 0, b"-" * 20_000 + b"the end of b"),))
-    await store.commit((said("c", 0, b"the first of c"),))
-    folder = tmp_path / "realm"
-    shutil.copytree(tmp_path / "live", folder, ignore=shutil.ignore_patterns("*-shm"))
-    await store.aclose()
-    flip_in(folder / wal.LOG, b"the end of b")
-    async with a_reader(folder) as reader:
-        assert await bodies_of(reader, "a") == [b"the first of a"]
-        assert await bodies_of(reader, "c") == [b"the first of c"]
-        with pytest.raises(StoreCorrupt):
-            await reader.read("b")
-    given_up = await open_file_store(
-        folder, clock=later(), holder="us", lane=inline, lock=None, give_up_damage=True
-    )
-    assert await bodies_of(given_up, "a") == [b"the first of a"]
-    assert await given_up.read("c") == ()
-    await given_up.aclose()
-    assert verify(folder, lock=None).clean
-
-
-async def test_what_an_earlier_log_left_behind_is_no_damage(tmp_path: Path) -> None:
-    """A log begins anew over its old frames; those belong to another, and are not missed."""
-    store = await opened(tmp_path / "live")
-    await store.commit([said(f"s{n}", 0, b"x" * 9000) for n in range(30)])
-    store._writer._db.execute("PRAGMA wal_checkpoint(RESTART)")
-    for n in range(3):
-        await store.commit((said("a", n, b"x"),))
-        folder = tmp_path / f"realm-{n}"
-        shutil.copytree(tmp_path / "live", folder, ignore=shutil.ignore_patterns("*-shm"))
-        found = wal.scan(folder)
-        assert not found.damaged
-        assert found.last < found.frames
-        async with a_store(folder, clock=later()) as again:
-            assert await again.revision("a") == n + 1
-    await store.aclose()

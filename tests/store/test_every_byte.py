@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 import pytest
 
-from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import RealmDamaged, StoreCorrupt, StoreError
 from meerkat_mob.store import Record
 from meerkat_mob.store.file import FileReader, verify, wal
-from meerkat_mob.testing.builders import NEW_YEAR_2030, a_clock
+from tests.store.images import later
 from tests.store.kit import a_reader, a_store, fill, opened, query, said
 from tests.store.pages import PAGE, cells
 
@@ -146,11 +145,6 @@ def _rows(folder: Path, statement: str) -> list[tuple[str, ...]]:
 
 
 # -- the log ------------------------------------------------------------------------------------
-
-
-def later() -> Clock:
-    """When whoever held the realm is long gone."""
-    return a_clock(at=NEW_YEAR_2030 + 3_600_000, step=1)
 
 
 async def test_a_bit_of_any_frame_is_refused_and_of_the_last_one_is_an_earlier_state(

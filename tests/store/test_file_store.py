@@ -16,7 +16,8 @@ from meerkat_mob.errors import (
     StoreFailed,
 )
 from meerkat_mob.store import MemoryStore
-from meerkat_mob.store.file import InlineLane, open_file_reader
+from meerkat_mob.store.file import InlineLane, open_file_reader, verify
+from meerkat_mob.store.file.schema import FORMAT, open_writer, opening, step_up
 from meerkat_mob.testing.builders import a_clock
 from tests.store.kit import IMAGE, a_reader, a_store, edit, fill, opened, query, said
 
@@ -211,6 +212,38 @@ async def test_a_holder_that_was_silent_for_too_long_is_fenced_for_ever(tmp_path
         await former.commit((said("a", 3, b"x"),))
 
 
+async def test_who_gives_up_opening_a_realm_does_not_hold_it(tmp_path: Path) -> None:
+    clock = Clock()
+    task = asyncio.create_task(opened(tmp_path, clock=clock))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with a_store(tmp_path, clock=clock) as store:
+        await store.commit((said("a", 0, b"x"),))
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM lease", "UPDATE lease SET epoch = 'x', holder = 7, beat = 'y'"]
+)
+async def test_a_lease_that_cannot_be_read_fences_all_who_held_the_realm(
+    damage: str, tmp_path: Path
+) -> None:
+    clock = Clock()
+    former = [await opened(tmp_path, clock=clock)]
+    for _ in range(3):
+        clock.now += THIRTY_SECONDS
+        edit(tmp_path, damage)
+        former.append(await opened(tmp_path, clock=clock))
+        for n, store in enumerate(former[:-1]):
+            with pytest.raises(RealmFenced):
+                await store.commit((said(f"s{n}", 0, b"x"),))
+    await former[-1].commit((said("a", 0, b"x"),))
+    for store in former:
+        await store.aclose()
+
+
 async def test_who_commits_is_not_silent(tmp_path: Path) -> None:
     clock = Clock()
     async with a_store(tmp_path, clock=clock) as store:
@@ -283,6 +316,33 @@ async def test_a_realm_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "realm.sqlite3").read_bytes() == before
 
 
+async def test_two_who_make_a_realm_at_once_make_one(tmp_path: Path) -> None:
+    first, second = open_writer(tmp_path), open_writer(tmp_path)
+    with closing(first), closing(second):
+
+        def be_late(statement: str) -> None:
+            if statement.startswith("BEGIN"):
+                second.set_trace_callback(None)
+                step_up(first)
+
+        second.set_trace_callback(be_late)
+        step_up(second)
+        for db in (first, second):
+            assert db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+
+
+async def test_a_file_that_others_hold_in_the_midst_of_a_write_is_not_called_unreadable(
+    tmp_path: Path,
+) -> None:
+    async with a_store(tmp_path):
+        pass
+    with closing(open_writer(tmp_path)) as theirs, closing(open_writer(tmp_path)) as ours:
+        theirs.execute("BEGIN IMMEDIATE")
+        ours.execute("PRAGMA busy_timeout = 0")
+        with pytest.raises(RealmLocked), opening(tmp_path):
+            ours.execute("BEGIN IMMEDIATE")
+
+
 async def test_reading_makes_no_realm(tmp_path: Path) -> None:
     with pytest.raises(RealmUnreadable):
         await open_file_reader(tmp_path / "nowhere", lane=InlineLane(), lock=None)
@@ -320,6 +380,38 @@ async def test_a_full_disk_is_told_and_the_next_commit_works_when_there_is_room(
         db.execute("PRAGMA max_page_count = 1000000")
         await store.commit((said("b", 0, b"x" * 100_000),))
         assert await store.revision("b") == 1
+
+
+async def test_only_a_log_that_looks_damaged_makes_a_reader_ask_whether_it_is_held(
+    tmp_path: Path,
+) -> None:
+    """To ask takes the lock, and might refuse a writer who comes in that moment."""
+    asked: list[Path] = []
+
+    def lock(path: Path) -> None:
+        asked.append(path)
+
+    async with a_store(tmp_path) as store:
+        await fill(store)
+        (tmp_path / "realm.lock").touch()
+        reader = await open_file_reader(tmp_path, lane=InlineLane(), lock=lock)
+        assert verify(tmp_path, lock=lock).clean
+        await reader.aclose()
+    assert asked == []
+
+
+async def test_who_leaves_a_refused_commit_leaves_no_complaint(tmp_path: Path) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    async with a_store(tmp_path) as store:
+        waiting = asyncio.create_task(store.commit((said("a", 7, b"1"),)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    del waiting
+    await asyncio.sleep(0)
+    assert complaints == []
 
 
 async def test_somebody_who_removes_the_lease_fences_whoever_has_it(tmp_path: Path) -> None:
