@@ -277,15 +277,19 @@ class SessionError(MeerkatError):
 
 
 class SessionNotFound(SessionError):
-    """No such session (it may have been ephemeral), or it is archived."""
+    """No such session (it may have been ephemeral), or it is archived.
+
+    Who looks from outside sees archived ones too, and gives the ``nearest`` instead.
+    """
 
     code = "SESSION_NOT_FOUND"
 
-    def __init__(self, *, session_id: str) -> None:
-        super().__init__(
-            f"no session {session_id}: it never existed, was archived, or was only in memory",
-            session_id=session_id,
-        )
+    def __init__(self, *, session_id: str, nearest: Sequence[str] | None = None) -> None:
+        why = "it never existed, was archived, or was only in memory"
+        if nearest is not None:
+            why = f"did you mean {' or '.join(nearest)}?" if nearest else "list those there are"
+        super().__init__(f"no session {session_id}: {why}", session_id=session_id)
+        self.nearest = tuple(nearest or ())
 
 
 class SessionBusy(SessionError):
@@ -588,9 +592,7 @@ class MobExists(MobError):
     code = "MOB_EXISTS"
 
     def __init__(self, *, mob_id: str) -> None:
-        super().__init__(
-            f"mob {mob_id!r} exists in this realm: choose another id (run takes --id)"
-        )
+        super().__init__(f"mob {mob_id!r} exists in this realm: choose another id (run takes --id)")
         self.mob_id = mob_id
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 import meerkat_mob
-from meerkat_mob.errors import RunCancelled
 from meerkat_mob.surfaces.cli import exit_codes
+from meerkat_mob.surfaces.cli.ending import ended, interrupted
+from meerkat_mob.surfaces.cli.session_commands import sessions
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
     from meerkat_mob.surfaces.cli.options import RunOptions
@@ -149,7 +148,7 @@ def run(
         realm=realm,
         mob_id=mob_id,
     )
-    return _ending(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
+    return ended(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
 
 
 @cli.command(short_help="Check a definition and show everything that is wrong with it.")
@@ -166,7 +165,7 @@ def validate(*, definition: Path, as_json: bool, compat: Literal["0.8", "0.5"], 
     from meerkat_mob.surfaces.cli.validate import validate as check
 
     options = ValidateOptions(definition=definition, json=as_json, compat=compat)
-    return _ending(lambda streams: check(options, streams.out), as_json=as_json, debug=debug)
+    return ended(lambda streams: check(options, streams.out), as_json=as_json, debug=debug)
 
 
 @cli.command(short_help="Print a script that completes this command in a shell.")
@@ -188,7 +187,10 @@ def completion(shell: Shell) -> int:
     return exit_codes.OK
 
 
-# -- how a command ends ------------------------------------------------------------------------
+cli.add_command(sessions)
+
+
+# -- what they do ------------------------------------------------------------------------------
 
 
 def invoke(argv: Sequence[str] | None = None) -> int:
@@ -201,48 +203,6 @@ def invoke(argv: Sequence[str] | None = None) -> int:
     except click.Abort:
         return exit_codes.INTERRUPTED
     return code if isinstance(code, int) else exit_codes.OK
-
-
-def _close_pipe() -> None:
-    """Lets the interpreter's own last flush go nowhere: nobody reads any more."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-
-
-def _ending(work: Callable[[Streams], int], *, as_json: bool, debug: bool) -> int:
-    """Runs a command's work; says what went wrong, once, in words and as a code."""
-    from meerkat_mob.surfaces.cli.findings import show_failure
-    from meerkat_mob.surfaces.cli.jsonlines import Failure, JsonLines, failure_of
-    from meerkat_mob.surfaces.cli.streams import open_streams
-
-    streams = open_streams()
-    try:
-        return work(streams)
-    except BrokenPipeError:
-        _close_pipe()
-        return exit_codes.PIPE_CLOSED
-    except _Stopped as stop:
-        streams.err.print("interrupted")
-        if as_json:
-            line = Failure(code=RunCancelled.code, message="interrupted", exit_code=stop.exit_code)
-            JsonLines(streams.out.file).write(line)
-        return stop.exit_code
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        code = exit_codes.exit_code(error)
-        show_failure(streams.err, error)
-        if as_json:
-            JsonLines(streams.out.file).write(failure_of(error, code))
-        return code
-
-
-class _Stopped(BaseException):
-    """Somebody ended the run from outside; everything was closed in order."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
 
 
 def _run(options: RunOptions, streams: Streams) -> int:
@@ -268,5 +228,5 @@ def _run(options: RunOptions, streams: Streams) -> int:
     try:
         asyncio.run(story())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise _Stopped(code) from None
+        return interrupted(streams, code, as_json=options.json)
     return exit_codes.OK

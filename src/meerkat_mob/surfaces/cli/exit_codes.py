@@ -11,6 +11,7 @@ from typing import Final
 
 OK: Final = 0
 FAILED: Final = 1
+DAMAGED: Final = 50
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 PIPE_CLOSED: Final = 141
@@ -25,6 +26,7 @@ BY_CODE: Final[Mapping[str, int]] = {
     "MEMBER_EXISTS": 2,
     "MOB_EXISTS": 2,
     "WIRING_ERROR": 2,
+    "REALM_UNREADABLE": 2,
     "SESSION_NOT_FOUND": 10,
     "SESSION_BUSY": 11,
     "SESSION_NOT_RUNNING": 12,
@@ -38,6 +40,9 @@ BY_CODE: Final[Mapping[str, int]] = {
     "SESSION_PERSISTENCE_DISABLED": 40,
     "SESSION_UNSUPPORTED": 40,
     "SKILL_MISSING": 41,
+    "STORE_CORRUPT": DAMAGED,
+    "REALM_DAMAGED": DAMAGED,
+    "REALM_LOCKED": 51,
 }
 
 

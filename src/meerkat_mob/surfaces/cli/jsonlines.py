@@ -52,5 +52,16 @@ class JsonLines:
 
     def write(self, line: AnyEvent | Answer | Failure) -> None:
         """One line."""
-        self._out.write(_encoder.encode(line).decode() + "\n")
-        self._out.flush()
+        write_json(self._out, _encoder.encode(line))
+
+
+def write_json(out: IO[str], document: bytes) -> None:
+    """One line of JSON, at once. It is UTF-8, whatever the encoding of the terminal is."""
+    out.flush()
+    raw: IO[bytes] | None = getattr(out, "buffer", None)
+    if raw is None:
+        out.write(document.decode() + "\n")
+        out.flush()
+    else:
+        raw.write(document + b"\n")
+        raw.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +53,46 @@ class ValidateOptions(msgspec.Struct, frozen=True, kw_only=True):
     compat: Compat = "0.8"
 
 
+class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob sessions list``. ``labels`` holds ``name=value`` texts."""
+
+    realm: Path
+    labels: tuple[str, ...] = ()
+    archived: bool = False
+    limit: int = 20
+    offset: int = 0
+    json: bool = False
+
+
+class ShowOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob sessions show``. ``last`` is how many messages; None for all."""
+
+    realm: Path
+    session: str
+    last: int | None = None
+    json: bool = False
+
+
+class VerifyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob sessions verify``."""
+
+    realm: Path
+    json: bool = False
+
+
+class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob sessions export``. Without ``output`` it goes to standard output.
+
+    ``partial``: of a damaged session what comes before the damage.
+    """
+
+    realm: Path
+    session: str
+    form: Literal["meerkat", "upstream"] = "meerkat"
+    output: Path | None = None
+    partial: bool = False
+
+
 def check_options(options: RunOptions) -> None:
     """Raises ``InvalidParams`` for a blank task and for options that have no effect together."""
     if not options.task.strip():
@@ -92,3 +133,26 @@ def members_of(wanted: Sequence[str]) -> Mapping[str, str] | None:
             )
         members[member] = profile
     return members or None
+
+
+def labels_of(wanted: Sequence[str]) -> Mapping[str, str]:
+    """Labels from ``name=value`` texts.
+
+    Raises ``InvalidParams`` for a text of another form and for two values of one label.
+    """
+    labels: dict[str, str] = {}
+    for text in wanted:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InvalidParams(
+                what=f"{text!r} is not of the form name=value",
+                path="--label",
+                hint="for example --label role=lead",
+            )
+        if labels.setdefault(name, value) != value:
+            raise InvalidParams(
+                what=f"no session has two values of the label {name!r}",
+                path="--label",
+                hint="give each label once",
+            )
+    return labels

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from meerkat_mob.surfaces.cli.story import Again, Broke, Entry, Moved, Noted, Said, Sent, Used, Verb
-from meerkat_mob.surfaces.cli.words import clean
+from meerkat_mob.surfaces.cli.words import clean, shortened
 
 COLOURS: Final = (
     "color(32)",  # blue
@@ -148,8 +148,7 @@ class Palette:
             yield f" {self.signs.bad} {clean(problem)}", BAD
 
     def _cut(self, text: str) -> str:
-        flat = " ".join(clean(text).split())
-        return flat if len(flat) <= LONGEST_ARGS else flat[:LONGEST_ARGS] + self.signs.more
+        return shortened(text, self.signs.more, most=LONGEST_ARGS)
 
 
 def hanging(text: Text, console: Console, *, indent: int = INDENT) -> Text:
@@ -160,3 +159,11 @@ def hanging(text: Text, console: Console, *, indent: int = INDENT) -> Text:
     first, *rest = lines
     margin = Text(" " * indent)
     return Text("\n").join([first, *(margin + line if line else line for line in rest)])
+
+
+def laid(text: Text, console: Console, *, indent: int = INDENT) -> Text:
+    """A terminal gets the text wrapped; a pipe its own lines, those after the first moved in."""
+    if console.is_terminal:
+        return hanging(text, console, indent=indent)
+    first, *rest = text.plain.split("\n")
+    return Text("\n".join([first, *(f"{' ' * indent}{more}".rstrip() for more in rest)]))

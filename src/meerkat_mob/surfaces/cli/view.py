@@ -20,7 +20,7 @@ from rich.text import Text
 from meerkat_mob._target import now_ms
 from meerkat_mob.mob import AnyEvent, RosterEntry
 from meerkat_mob.surfaces.cli.board import FRAMES_PER_S, Floor
-from meerkat_mob.surfaces.cli.palette import INDENT, QUIET, Palette, hanging, signs_for
+from meerkat_mob.surfaces.cli.palette import QUIET, Palette, laid, signs_for
 from meerkat_mob.surfaces.cli.story import Broke, Entry, Said, Story
 from meerkat_mob.surfaces.cli.words import clean
 
@@ -149,9 +149,4 @@ class View:
             self._print(self.palette.entry(held))
 
     def _print(self, line: Text) -> None:
-        if self.console.is_terminal:
-            self.console.print(hanging(line, self.console), soft_wrap=True)
-        else:
-            first, *rest = line.plain.split("\n")
-            told = [first, *(f"{' ' * INDENT}{more}".rstrip() for more in rest)]
-            self.console.print("\n".join(told), soft_wrap=True)
+        self.console.print(laid(line, self.console), soft_wrap=True)

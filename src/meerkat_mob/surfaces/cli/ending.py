@@ -1,0 +1,63 @@
+"""How a command ends: what went wrong is said once, in words and as a code. No traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meerkat_mob.errors import RunCancelled
+from meerkat_mob.surfaces.cli import exit_codes
+
+if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
+    from meerkat_mob.surfaces.cli.streams import Streams
+
+
+def ended(work: Callable[[Streams], int], *, as_json: bool, debug: bool) -> int:
+    """Runs a command's work and returns its exit code."""
+    from meerkat_mob.surfaces.cli.streams import open_streams
+
+    try:
+        return _told(work, open_streams(), as_json=as_json, debug=debug)
+    except BrokenPipeError:
+        _close_pipe()
+        return exit_codes.PIPE_CLOSED
+
+
+def _told(work: Callable[[Streams], int], streams: Streams, *, as_json: bool, debug: bool) -> int:
+    from meerkat_mob.surfaces.cli.findings import show_failure
+    from meerkat_mob.surfaces.cli.jsonlines import JsonLines, failure_of
+
+    try:
+        return work(streams)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        return interrupted(streams, exit_codes.INTERRUPTED, as_json=as_json)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        code = exit_codes.exit_code(error)
+        show_failure(streams.err, error)
+        if as_json:
+            JsonLines(streams.out.file).write(failure_of(error, code))
+        return code
+
+
+def interrupted(streams: Streams, exit_code: int, *, as_json: bool) -> int:
+    """Says that somebody ended the command from outside; everything was closed in order."""
+    from meerkat_mob.surfaces.cli.jsonlines import Failure, JsonLines
+
+    streams.err.print("interrupted")
+    if as_json:
+        line = Failure(code=RunCancelled.code, message="interrupted", exit_code=exit_code)
+        JsonLines(streams.out.file).write(line)
+    return exit_code
+
+
+def _close_pipe() -> None:
+    """Lets the interpreter's own last flush go nowhere: nobody reads any more."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
