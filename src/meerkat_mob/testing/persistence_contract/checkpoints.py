@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from meerkat_mob.core.events import ToolExecutionStarted
+from meerkat_mob.core.events import RunFailed, ToolExecutionStarted
 from meerkat_mob.core.messages import Message, ToolResult, ToolResults
 from meerkat_mob.core.requests import StartTurnRequest
 from meerkat_mob.core.reserved import DEFERRED_TURN
@@ -275,7 +275,8 @@ async def no_tool_starts_when_its_answer_cannot_be_kept(open_store: OpenStore) -
         with refuses(StoreFailed):
             await service.start_turn(session_id, a_turn())
         same(started, [], "tools that started")
-        same([end.code for end in marks.ends if hasattr(end, "code")], ["STORE_FAILED"], "the end")
+        codes = [end.code for end in marks.ends if isinstance(end, RunFailed)]
+        same(codes, ["STORE_FAILED"], "the end")
         last = (await service.read_history(session_id)).messages[-1]
         holds("not_started" in str(last), "the call says so")
         same((await service.start_turn(session_id, a_turn())).text, "fine", "the next answer")

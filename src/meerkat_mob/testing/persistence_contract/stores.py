@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import StoreFailed
 from meerkat_mob.store import Append, Head, Install, Record, Store, to_the_end
+
+Breaks: TypeAlias = Callable[[int], bool]
+
+
+def _never(_: int) -> bool:
+    return False
+
+
+def _always(_: int) -> bool:
+    return True
 
 
 class StoreBefore:
@@ -63,18 +74,19 @@ class BreakingStore(StoreBefore):
     ``reads`` says whether records and blobs can be read. What failed was not written.
     """
 
-    def __init__(self, breaks: Callable[[int], bool] = lambda _: False) -> None:
-        self.breaks, self.reads = breaks, True
+    def __init__(self, breaks: Breaks = _never) -> None:
+        self.breaks: Breaks = breaks
+        self.reads = True
         self.commits = 0
         """How many were asked for so far."""
 
     def die(self) -> None:
         """From now on nothing is written any more, as if the process had ended here."""
-        self.breaks = lambda _: True
+        self.breaks = _always
 
     def recover(self) -> None:
         """Everything can be written and read again."""
-        self.breaks, self.reads = lambda _: False, True
+        self.breaks, self.reads = _never, True
 
     async def commit(
         self,

@@ -169,7 +169,7 @@ async def a_call_that_was_left_open_gets_the_staged_result(open_service: OpenSer
         await service.start_turn(forked, StartTurnRequest(execution_kind="resume_pending"))
         await each_call_has_a_result(service, forked)
         message = (await service.read_history(forked)).messages[2]
-        results = message.results if isinstance(message, ToolResults) else ()
+        results = list(message.results) if isinstance(message, ToolResults) else []
         same([r.is_error for r in results], [True, False], "which are errors")
         holds("outcome_unknown" in str(results[0].content), "the other call's outcome is unknown")
         same(results[1].content, "call-2's", "the staged result")
