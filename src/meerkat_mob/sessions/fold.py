@@ -6,7 +6,7 @@ Kinds of record that are not known here belong to others in the same stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -92,14 +92,13 @@ class Fold:
     def add(self, records: Sequence[Record]) -> None:
         """Takes more records. Raises ``StoreCorrupt`` for one that says what it cannot."""
         for record in records:
-            apply = _APPLY.get(record.kind)
             self._updated_at = record.at
-            if apply is None:
+            if record.kind not in _KNOWN:
                 continue
             if record.v > _NEWEST:
                 raise _unlike(record, f"it has format {record.v}, which a later version wrote")
             try:
-                apply(self, record.body)
+                self._take(record.kind, record.body)
             except (ValueError, IndexError, msgspec.MsgspecError) as fault:
                 raise _unlike(record, f"it is no fact of a session: {fault}") from fault
 
@@ -118,6 +117,19 @@ class Fold:
         )
 
     # -- one kind each -------------------------------------------------------------------------
+
+    def _take(self, kind: str, body: bytes) -> None:
+        match kind:
+            case facts.OPENED:
+                self._open(body)
+            case facts.SAID:
+                self._say(body)
+            case facts.REWRITTEN:
+                self._rewrite(body)
+            case facts.CHANGED:
+                self._change(body)
+            case _:
+                self._end_run(body)
 
     def _open(self, body: bytes) -> None:
         self._created_at = _opened.decode(body).created_at
@@ -163,13 +175,10 @@ _WHOLE: Final = (
     "events_until",
     "archived",
 )
-_APPLY: Final[Mapping[str, Callable[[Fold, bytes], None]]] = {
-    facts.OPENED: Fold._open,  # noqa: SLF001 the table belongs to the class
-    facts.SAID: Fold._say,  # noqa: SLF001
-    facts.REWRITTEN: Fold._rewrite,  # noqa: SLF001
-    facts.CHANGED: Fold._change,  # noqa: SLF001
-    facts.RUN_ENDED: Fold._end_run,  # noqa: SLF001
-}
+_KNOWN: Final = frozenset(
+    {facts.OPENED, facts.SAID, facts.REWRITTEN, facts.CHANGED, facts.RUN_ENDED}
+)
+"""All others belong to somebody else, or change nothing of a session's state."""
 
 
 def _staged(context: SystemContextState, appends: tuple[PendingAppend, ...]) -> SystemContextState:

@@ -7,7 +7,7 @@ of a wrong type would else be acknowledged today and make its session unreadable
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Final, cast
 
@@ -24,7 +24,7 @@ _PLACE: Final = re.compile(r" - at `\$\.([^`]*)`")
 
 
 @contextmanager
-def keepable(path: str = "") -> Iterator[None]:
+def keepable(path: str = "") -> Generator[None, None, None]:
     """Raises ``InvalidParams`` for what is no Unicode text, no JSON, or not of its type."""
     try:
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -119,7 +119,7 @@ class LiveSessions(ABC):
         )
 
     @contextlib.contextmanager
-    def _place_for(self, session_id: str, *, known: bool = False) -> Iterator[None]:
+    def _place_for(self, session_id: str, *, known: bool = False) -> Generator[None, None, None]:
         """Room for one more, under an id that nobody else gets meanwhile."""
         taken = session_id in self._live or session_id in self._draining
         if taken or session_id in self._opening:

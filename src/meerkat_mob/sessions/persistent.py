@@ -173,7 +173,7 @@ class PersistentSessionService(LiveSessions):
     async def _create(self, request: CreateSessionRequest) -> LiveSession:
         document = request.build.resume_session
         wanted = request.build.session_id
-        if document is UNSET or wanted != document.id or wanted not in self._catalogue:
+        if document is UNSET or wanted != document.id or document.id not in self._catalogue:
             return await super()._create(request)
         self._insist_on(document.id)
         self._insist_on_rest(document.id)
