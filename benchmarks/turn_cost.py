@@ -1,7 +1,7 @@
 """What a turn of a mob's member costs as its history grows: the ratio should stay near 1.
 
-Runs a scripted member through many turns and compares the median time of a late turn with that of
-an early one, in the same process. A design that re-reads its history shows a ratio that grows.
+A scripted member that has taken many turns takes turns with members that have taken ten. A design
+that re-reads its history shows a ratio that grows with it.
 
     python -m benchmarks.turn_cost [turns]
 """
@@ -9,44 +9,47 @@ an early one, in the same process. A design that re-reads its history shows a ra
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
-import time
-from statistics import median
+from itertools import count
 
-from benchmarks.figures import compared, tell
+import msgspec
+
+from benchmarks.figures import Figure, compared, take_turns, tell
 from meerkat_mob import open_realm
 from meerkat_mob.llm import ScriptedLlm, say
 from meerkat_mob.mob.definition import MobDefinition, Profile, ToolConfig
 
 TEAM = MobDefinition(
-    id="bench", profiles={"solo": Profile(model="scripted", tools=ToolConfig(comms=True))}
+    id="old", profiles={"solo": Profile(model="scripted", tools=ToolConfig(comms=True))}
 )
+QUESTION = "A question of a few words, as a person asks it."
 ANSWER = say("An answer of a few words, as a member gives it.")
+ROUNDS, YOUNG = 500, 10
 
 
-async def time_turns(turns: int) -> list[float]:
-    """Seconds of each turn, from the accepted input to its end."""
-    spent: list[float] = []
+async def old_and_young(turns: int) -> Figure:
+    """A turn from the accepted input to its end."""
     async with open_realm(llm=ScriptedLlm(lambda _: ANSWER)) as realm:
-        mob = await realm.create_mob(TEAM)
-        solo = await mob.spawn("solo", "solo")
+        old = await (await realm.create_mob(TEAM)).spawn("solo", "old")
         for _ in range(turns):
-            began = time.perf_counter()
-            await solo.ask("A question of a few words, as a person asks it.")
-            spent.append(time.perf_counter() - began)
-    return spent
+            await old.ask(QUESTION)
+        mob = await realm.create_mob(msgspec.structs.replace(TEAM, id="young"))
+        young = [await mob.spawn("solo", f"young-{n}") for n in range(ROUNDS // 20 + 1)]
+        for member in young:
+            for _ in range(YOUNG // 2):
+                await member.ask(QUESTION)
+        numbers = count()
+
+        async def next_young() -> None:
+            await young[next(numbers) // 20].ask(QUESTION)
+
+        early, late = await take_turns(ROUNDS, next_young, lambda: old.ask(QUESTION))
+    return compared(f"member's turn {turns:,} in a mob / turn {YOUNG}", late, early, aim=1.1)
 
 
 def main() -> None:
-    """Print the ratio of the medians of the last and the first tenth."""
-    turns = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
-    gc.freeze()
-    spent = asyncio.run(time_turns(turns))
-    tenth = max(turns // 10, 1)
-    early, late = median(spent[:tenth]), median(spent[-tenth:])
-    what = f"member's turn in a mob, last tenth of {turns:,} / first"
-    tell((compared(what, late, early, aim=1.1),))
+    """Print the ratio."""
+    tell((asyncio.run(old_and_young(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)),))
 
 
 if __name__ == "__main__":
