@@ -37,6 +37,8 @@ from meerkat_mob.sessions import (
 UNAVAILABLE: Final = "runtime-backed apply is unavailable for this session service"
 DIGEST_FAILED: Final = "failed to serialize session for runtime receipt digest"
 SNAPSHOT_FAILED: Final = "failed to serialize session snapshot for runtime commit"
+_UNWRITABLE: Final = (UnicodeEncodeError, msgspec.EncodeError)
+"""What says that a message has no bytes, and so no digest."""
 
 
 class AppliedTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,8 +282,11 @@ class _ForMobs:
             output = await self._sessions.apply_runtime_turn(
                 session_id, run_id, request, boundary, contributing_input_ids, inbox=inbox
             )
-        except (UnicodeEncodeError, msgspec.EncodeError) as fault:
-            raise AgentError(f"{DIGEST_FAILED}: {fault}; give text that is Unicode") from fault
+        except (AgentError, *_UNWRITABLE) as error:
+            fault = error.__cause__ if isinstance(error, AgentError) else error
+            if not isinstance(fault, _UNWRITABLE):
+                raise
+            raise AgentError(f"{DIGEST_FAILED}: {fault}; give text that is Unicode") from error
         session = await self._session_as_of(session_id, output)
         return AppliedTurn(receipt=output.receipt, result=output.result, session=session)
 
