@@ -72,10 +72,10 @@ async def test_a_bit_of_any_record_is_told_of_that_record_and_of_no_other(tmp_pa
         for at in some(cell.begin, cell.end, of=40):
             realm.turn_over(at)
             async with a_reader(tmp_path) as reader:
-                # Its row number alone may be wrong: then the index misses it, and it can be read.
-                assert await unread(reader, realm.whole) in ({stream: int(seq)}, {})
-            report = verify(tmp_path, lock=None)
-            assert not report.clean
+                found = await unread(reader, realm.whole)
+            # A byte of it may say nothing, or only where it lies: then it is read as it was.
+            assert found in ({stream: int(seq)}, {})
+            assert not (found and verify(tmp_path, lock=None).clean)
             seen += 1
     assert seen > 300
 
@@ -167,8 +167,8 @@ async def test_a_bit_of_any_frame_is_refused_and_of_the_last_one_is_an_earlier_s
     for at in (
         *some(0, 32, of=8),
         *(headers if WHOLE else headers[::31]),
-        *some(32, last, of=15, step=41),
-        *some(last, last + size, of=10, step=11),
+        *some(32, last, of=15, step=199),
+        *some(last, last + size, of=10, step=97),
     ):
         folder = tmp_path / "damaged"
         shutil.copytree(image, folder)

@@ -1,8 +1,8 @@
 """Stands between SQLite and the disk: counts what it writes and syncs, and can make it fail.
 
 SQLite lets a program put its own layer under it. Ours passes everything on to the system's, asking
-a function before each write and each sync. It becomes the process's default, so nothing above
-it knows. Installed once in a process, and never removed.
+a function before each write and sync, and another one before each read. It becomes the process's
+default, so nothing above it knows. Installed once in a process, and never removed.
 """
 
 import _sqlite3
@@ -13,11 +13,12 @@ from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
 from typing import Any
 
-OK, IOERR_WRITE, IOERR_FSYNC, FULL = 0, 778, 1034, 13
+OK, IOERR_READ, IOERR_WRITE, IOERR_FSYNC, FULL = 0, 266, 778, 1034, 13
 TORN = -1
 """An answer of ours: half of it is written, and then the process is killed."""
 
 OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p)
+READ = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 SYNC = CFUNCTYPE(c_int, c_void_p, c_int)
 
@@ -43,7 +44,7 @@ class Methods(Structure):
     _fields_ = (
         ("version", c_int),
         ("close", c_void_p),
-        ("read", c_void_p),
+        ("read", READ),
         ("write", WRITE),
         ("truncate", c_void_p),
         ("sync", SYNC),
@@ -52,11 +53,12 @@ class Methods(Structure):
 
 
 class Disk:
-    """What SQLite did, and what it is answered: set ``before`` to have a say."""
+    """What SQLite did, and what it is answered: set what is asked before to have a say."""
 
     def __init__(self) -> None:
         self.writes = self.syncs = 0
         self.before: Callable[[str], int] = lambda _: OK
+        self.before_reading: Callable[[str], int] = lambda _: OK
         self._kept: list[Any] = []  # what SQLite holds pointers to must stay
 
     def install(self) -> "Disk":
@@ -87,7 +89,10 @@ class Disk:
         original = pointer.contents.contents
         ours = Methods()
         ctypes.memmove(ctypes.byref(ours), ctypes.byref(original), ctypes.sizeof(Methods))
-        write, sync = original.write, original.sync
+        read, write, sync = original.read, original.write, original.sync
+
+        def was_read(at: int, into: int, count: int, offset: int) -> int:
+            return self.before_reading("read") or int(read(at, into, count, offset))
 
         def written(at: int, data: int, count: int, offset: int) -> int:
             self.writes += 1
@@ -101,6 +106,6 @@ class Disk:
             self.syncs += 1
             return self.before("sync") or int(sync(at, flags))
 
-        ours.write, ours.sync = WRITE(written), SYNC(synced)
+        ours.read, ours.write, ours.sync = READ(was_read), WRITE(written), SYNC(synced)
         self._kept.append(ours)
         ctypes.cast(file, POINTER(c_void_p))[0] = ctypes.addressof(ours)

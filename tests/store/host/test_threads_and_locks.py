@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,8 +15,9 @@ from typing import IO
 import pytest
 
 from meerkat_mob._target import process_name
-from meerkat_mob.errors import RealmFenced, RealmLocked, RealmUnreadable
-from meerkat_mob.store import Store
+from meerkat_mob.errors import InvalidParams, RealmFenced, RealmLocked
+from meerkat_mob.store import MemoryStore, Store
+from meerkat_mob.store.checks import LARGEST
 from meerkat_mob.store.file import (
     FileStore,
     InlineLane,
@@ -30,11 +30,10 @@ from meerkat_mob.store.file.lanes import ask
 from meerkat_mob.store.file.threads import ThreadLane
 from meerkat_mob.testing.builders import a_clock
 from meerkat_mob.testing.store_contract import RULES, StoreRule
-from tests.store.host.sqlite_vfs import FULL, IOERR_FSYNC, IOERR_WRITE
-from tests.store.kit import fill, said
+from tests.store.host.sqlite_vfs import FULL, IOERR_FSYNC, IOERR_READ, IOERR_WRITE
+from tests.store.kit import bodies_of, said
 
 ROOT = Path(__file__).resolve().parents[3]
-NOBODY = 65_534
 
 
 async def opened(folder: Path) -> FileStore:
@@ -82,9 +81,55 @@ async def test_no_thread_is_left_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.native_only
+async def test_whoever_is_cancelled_leaves_no_thread_behind(tmp_path: Path) -> None:
+    before = threading.active_count()
+    store = await opened(tmp_path)
+    reader = await open_file_reader(tmp_path, lane=ThreadLane("r"), lock=flock)
+    for given_up in (
+        open_file_reader(tmp_path, lane=ThreadLane("r"), lock=flock),
+        reader.aclose(),
+        store.aclose(),
+        opened(tmp_path / "other"),
+    ):
+        task = asyncio.ensure_future(given_up)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert threading.active_count() == before
+    for folder in (tmp_path, tmp_path / "other"):
+        await (await opened(folder)).aclose()
+
+
+@pytest.mark.native_only
+async def test_who_closes_at_the_same_time_waits_for_the_end(tmp_path: Path) -> None:
+    await (await opened(tmp_path)).aclose()
+    before = threading.active_count()
+    reader = await open_file_reader(tmp_path, lane=ThreadLane("r"), lock=flock)
+    first = asyncio.create_task(reader.aclose())
+    await asyncio.sleep(0)
+    await reader.aclose()
+    assert threading.active_count() == before
+    await first
+
+
+@pytest.mark.native_only
+async def test_a_record_that_no_file_could_keep_is_refused_everywhere(tmp_path: Path) -> None:
+    vast = bytes(LARGEST + 1)
+    store = await opened(tmp_path)
+    for home in (store, MemoryStore(clock=a_clock())):
+        for refused in (said("a", 0, vast), said("a", 0, b"x", head=vast)):
+            with pytest.raises(InvalidParams):
+                await home.commit((refused,))
+    await store.aclose()
+
+
+@pytest.mark.native_only
 async def test_an_idle_lane_has_a_cadence() -> None:
     lane, beaten = ThreadLane("idle"), threading.Event()
-    await ask(lane, lambda: lane.when_idle(0.001, beaten.set))
+    await ask(lane, lambda: None)  # from now on it waits, and not for a time
+    lane.when_idle(0.001, beaten.set)
     await asyncio.to_thread(beaten.wait, 30)
     assert beaten.is_set()
     lane.close()
@@ -115,11 +160,27 @@ def test_one_sync_serves_all_who_wait() -> None:
     assert 1 <= syncs["together"] <= 10
 
 
+FAULTS = {
+    "a full disk": ("write", FULL),
+    "a write": ("write", IOERR_WRITE),
+    "a sync": ("sync", IOERR_FSYNC),
+    "a read": ("read", IOERR_READ),
+}
+
+
 @pytest.mark.parametrize(
-    ("kind", "code"), [("write", FULL), ("write", IOERR_WRITE), ("sync", IOERR_FSYNC)]
+    ("what", "how", "fault"),
+    [
+        *(("commit", how, f) for how in ("once", "for a while") for f in list(FAULTS)[:3]),
+        *(("open", "once", f) for f in FAULTS),
+        ("read", "once", "a read"),
+    ],
 )
-def test_whichever_call_fails_memory_and_disk_agree(kind: str, code: int) -> None:
-    told = json.loads(run("faults", "fail", kind, str(code)))
+def test_whichever_call_fails_it_is_told_and_the_next_one_works(
+    what: str, how: str, fault: str
+) -> None:
+    kind, code = FAULTS[fault]
+    told = json.loads(run("faults", what, how, kind, str(code)))
     assert told["wrong"] == []
     assert told["tried"] >= 4
 
@@ -185,6 +246,44 @@ async def test_a_living_holder_is_named_and_a_killed_one_replaced_at_once(tmp_pa
 
 
 @pytest.mark.native_only
+async def test_a_holder_that_has_not_said_its_name_yet_is_a_holder(tmp_path: Path) -> None:
+    release = flock(tmp_path / "realm.lock")
+    assert release is not None
+    for name in (None, "realm.sqlite3"):  # it is making it just now
+        if name:
+            (tmp_path / name).touch()
+        with pytest.raises(RealmLocked, match="not said its name"):
+            await opened(tmp_path)
+    release()
+
+
+def test_of_200_interleaved_attempts_nothing_is_lost_and_nothing_interleaves(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "tests.store.host.contender", str(tmp_path)]
+    both = [
+        subprocess.Popen([*command, name], cwd=ROOT, stdout=subprocess.PIPE) for name in ("a", "b")
+    ]
+    told = [json.loads(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert all(len(t["kept"]) + t["refused"] == 100 for t in told)
+    bodies = [body.decode() for body in asyncio.run(_bodies(tmp_path))]
+    words = [first.removesuffix("-first") for first in bodies[::2]]
+    assert bodies == [f"{word}-{part}" for word in words for part in ("first", "second")]
+    for name, one in zip("ab", told, strict=True):
+        assert [word for word in words if word.startswith(name)] == one["kept"]
+    assert verify(tmp_path, lock=flock).clean
+
+
+async def _bodies(folder: Path) -> list[bytes]:
+    reader = await open_file_reader(folder, lane=InlineLane(), lock=flock)
+    try:
+        return await bodies_of(reader, "a")
+    finally:
+        await reader.aclose()
+
+
+@pytest.mark.native_only
 async def test_a_stopped_process_that_wakes_up_late_writes_nothing(tmp_path: Path) -> None:
     """Where the lock says nothing, as when somebody removed its file, the epoch still does."""
     with a_holder(tmp_path) as holder:
@@ -212,39 +311,3 @@ async def test_others_read_while_a_process_writes(tmp_path: Path) -> None:
             assert await reader.revision("a") == n + 1
         assert verify(tmp_path, lock=flock).clean
         await reader.aclose()
-
-
-@pytest.mark.native_only
-async def test_a_realm_in_a_folder_that_may_not_be_written_can_be_read(tmp_path: Path) -> None:
-    store = await opened(tmp_path)
-    await fill(store)
-    await store.aclose()
-    with _as_a_reader_of(tmp_path) as folder:
-        with pytest.raises(RealmUnreadable):
-            await opened(folder)
-        reader = await open_file_reader(folder, lane=InlineLane(), lock=flock)
-        assert await reader.revision("a") == 4
-        await reader.aclose()
-        assert verify(folder, lock=flock).clean
-
-
-@contextmanager
-def _as_a_reader_of(folder: Path) -> Generator[Path, None, None]:
-    """The same files where they may not be written, seen with the rights of an ordinary user."""
-    with tempfile.TemporaryDirectory() as place:
-        copy = Path(place, "realm")
-        copy.mkdir()
-        for file in folder.iterdir():
-            (copy / file.name).write_bytes(file.read_bytes())
-            (copy / file.name).chmod(0o444)
-        Path(place).chmod(0o755)
-        copy.chmod(0o555)
-        root = os.geteuid() == 0
-        if root:
-            os.seteuid(NOBODY)
-        try:
-            yield copy
-        finally:
-            if root:
-                os.seteuid(0)
-            copy.chmod(0o755)

@@ -131,7 +131,8 @@ def drop_unfinished(db: sqlite3.Connection, folder: Path) -> bool:
 def resealed(data: bytes) -> bytes:
     """A damaged log with sums that hold, up to its last valid frame.
 
-    SQLite then shows all of it, and what is wrong in it is found by the chains of the records.
+    SQLite then shows all of it, and what is wrong in it is found by the chains of the records. A
+    frame that says the wrong place is left out: it would hide a page, or end the log.
     """
     found = scan_file(BytesIO(data))
     size = FRAME + PAGE_SIZE
@@ -140,7 +141,18 @@ def resealed(data: bytes) -> bytes:
     start = struct.pack(">4I", LITTLE, 3_007_000, PAGE_SIZE, 0) + salts
     seed = sums("<", start, (0, 0))
     parts = [start, struct.pack(">2I", *seed)]
-    for frame in frames[: found.last]:
+    for number, frame in enumerate(frames[: found.last], start=1):
+        if number in found.bad and not _has_its_place(frame):
+            continue
         seed = sums("<", frame[:8] + frame[FRAME:], seed)
         parts += (frame[:8], salts, struct.pack(">2I", *seed), frame[FRAME:])
     return b"".join(parts)
+
+
+def _has_its_place(frame: bytes) -> bool:
+    """Whether a damaged frame can be of the page whose number it bears, and is worth to be shown.
+
+    SQLite ends a log at a frame of page 0. Of the first page an older state does as well: it holds
+    no facts, and without it nothing can be read.
+    """
+    return int.from_bytes(frame[:4], "big") > 1 and not frame[FRAME:].startswith(b"SQLite format 3")
