@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from meerkat_mob.surfaces.cli import main
+from tests.surfaces.kit import Plain
 
 ROOT = Path(__file__).parents[3]
 INCIDENT_ROOM = ROOT / "examples" / "incident-room"
@@ -43,6 +44,11 @@ class Ended(NamedTuple):
     def lines(self) -> list[dict[str, object]]:
         """Standard output as JSON lines."""
         return [msgspec.json.decode(line) for line in self.out.splitlines()]
+
+    @property
+    def document(self) -> Plain:
+        """The one JSON document on standard output."""
+        return msgspec.json.decode(self.out)
 
 
 def called(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> Ended:

@@ -135,10 +135,10 @@ class Conversation:
             yield Text.assemble(self._palette.name(self._self), (told, WARN))
 
     def _called(self, use: ToolUseData, results: dict[str, ToolResult]) -> Text:
-        call = (f"{clean(use.name)} ", ""), (self._short(bytes(use.args).decode()), QUIET)
+        call = (clean(use.name), ""), (f" {self._short(bytes(use.args).decode())} ", QUIET)
         result, signs = results.get(use.id), self._palette.signs
         if result is None:
-            sign, told = (f" {signs.begun} ", WARN), ("  no result yet", WARN)
+            sign, told = (f" {signs.begun} ", WARN), ("no result yet", WARN)
         else:
             sign, told = self._sign(result), self._told(result)
         return Text.assemble(self._palette.name(self._self), sign, *call, told)
@@ -152,4 +152,4 @@ class Conversation:
 
     def _told(self, result: ToolResult) -> tuple[str, str]:
         text = self._short(text_of(result.content))
-        return f" {self._palette.signs.to} {text}", BAD if result.is_error else QUIET
+        return f"{self._palette.signs.to} {text}", BAD if result.is_error else QUIET

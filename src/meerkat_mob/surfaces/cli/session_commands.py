@@ -24,7 +24,9 @@ def _sessions(context: click.Context, _: click.Parameter, typed: str) -> list[Co
     return [CompletionItem(name, help=told) for name, told in completions(realm, typed)]
 
 
-_realm = click.argument("realm", type=click.Path(path_type=Path), shell_complete=_folders)
+_realm = click.argument(
+    "realm", type=click.Path(path_type=Path, readable=False), shell_complete=_folders
+)
 _session = click.argument("session", shell_complete=_sessions)
 _debug = click.option("--debug", is_flag=True, help="Show where an error came from.")
 
@@ -128,7 +130,7 @@ def verify(*, realm: Path, as_json: bool, debug: bool) -> int:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="Write it there instead, whole or not at all.",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,14 +65,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises ``InvalidParams`` for a path that cannot be a file, and ``StoreFailed``.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise InvalidParams(
-            what=f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}",
-            path="--output",
-            hint="name a file in a folder that is there",
-        )
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        _insist_on_place(path)
         with beside.open("xb") as file:
             file.write(content)
             file.flush()
@@ -81,4 +77,14 @@ def write_whole(path: Path, content: bytes) -> None:
         why = (error.strerror or str(error)).lower()
         raise StoreFailed(path=str(path), why=why) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _insist_on_place(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise InvalidParams(
+            what=f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}",
+            path="--output",
+            hint="name a file in a folder that is there",
+        )

@@ -95,4 +95,5 @@ def _bar(err: Console) -> Generator[Tell, None, None]:
     try:
         yield tell
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()

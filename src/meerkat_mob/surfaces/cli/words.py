@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_NOW_S: Final = 2
 _MONTH_S: Final = 30 * 86_400
-_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 2))
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def clean(text: str) -> str:
@@ -45,7 +46,7 @@ def ago(at: int, now: int) -> str:
     seconds = (now - at) // 1000
     if not 0 <= seconds < _MONTH_S:
         return moment(at)[:10]
-    for unit, size in _UNITS:
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return "just now"
+    if seconds < _NOW_S:
+        return "just now"
+    unit, size = next((unit, size) for unit, size in _UNITS if seconds >= size)
+    return f"{seconds // size} {unit} ago"
