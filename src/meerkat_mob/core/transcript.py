@@ -116,9 +116,11 @@ class Transcript:
         return made
 
     def __eq__(self, other: object) -> bool:
-        """The same stored messages. Told from the digests, so it costs nothing in history."""
+        """The same stored messages. Told from the digests, so it costs what is new to them."""
         if not isinstance(other, Transcript):
             return NotImplemented
+        if self._encoded is other._encoded and self._count == other._count:
+            return True
         return self._count == other._count and self.digest() == other.digest()
 
     __hash__ = None  # type: ignore[assignment]  # it changes
@@ -146,6 +148,11 @@ class Transcript:
             self._append(message, raw)
         return raws
 
+    def extend_stored(self, messages: Iterable[Message], encoded: Iterable[bytes]) -> None:
+        """Appends messages that were read back, each with its stored bytes."""
+        for message, raw in zip(messages, encoded, strict=True):
+            self._append(message, raw)
+
     def push_encoded(self, raw: bytes) -> None:
         """Appends a message from its stored bytes, which are kept and hashed as they are.
 
@@ -166,7 +173,6 @@ class Transcript:
         self._messages.append(message)
         self._encoded.append(raw)
         self._count += 1
-        self._digest.push(raw)
         for content in contents_of(message):
             self._refer_to(blob_ids(content))
         if isinstance(message, (AssistantMessage, AssistantFlat)):
@@ -200,7 +206,16 @@ class Transcript:
 
     def digest(self) -> str:
         """The conversation digest of the messages so far (RCP-1)."""
+        self._catch_up()
         return self._digest.hexdigest()
+
+    def _catch_up(self) -> None:
+        """Hashes what is new. Not before somebody asks: who only reads a history needs no hash.
+
+        A fork asks, so that what two of them share is hashed once.
+        """
+        for place in range(self._digest.count, self._count):
+            self._digest.push(self._encoded[place])
 
     @property
     def has_pending_boundary(self) -> bool:
@@ -305,6 +320,7 @@ class Transcript:
 
     def fork(self) -> Transcript:
         """A second transcript with the same past, in O(1): it is shared until one side writes."""
+        self._catch_up()
         other = Transcript()
         other._become(self)
         other._digest = self._digest.copy()

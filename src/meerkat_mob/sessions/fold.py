@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from meerkat_mob.core.messages import decode_message
+from meerkat_mob.core.messages import Message, decode_message
 from meerkat_mob.core.metadata import SessionMetadata
 from meerkat_mob.core.system_context import (
     PendingAppend,
@@ -33,6 +33,7 @@ STREAM: Final = "session:"
 _NEWEST: Final = 1
 
 _said: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
+_messages: Final = msgspec.json.Decoder(tuple[Message, ...])
 _rewritten: Final = msgspec.json.Decoder(Rewritten)
 _changed: Final = msgspec.json.Decoder(Changed)
 _run_ended: Final = msgspec.json.Decoder(RunEnded)
@@ -83,6 +84,7 @@ class Fold:
         self._updated_at = 0
         self._context = SystemContextState()
         self._runs = 0
+        self._last_run: Record | None = None  # whose usage counts, if it is the last to say one
 
     @property
     def runs(self) -> int:
@@ -97,6 +99,10 @@ class Fold:
                 continue
             if record.v > _NEWEST:
                 raise _unlike(record, f"it has format {record.v}, which a later version wrote")
+            if record.kind == facts.RUN_ENDED:
+                self._last_run = record
+                self._runs += 1
+                continue
             try:
                 self._take(record.kind, record.body)
             except (ValueError, IndexError, msgspec.MsgspecError) as fault:
@@ -107,6 +113,8 @@ class Fold:
         metadata = self._fields.get("metadata")
         if self._created_at is None or not isinstance(metadata, SessionMetadata):
             raise StoreCorrupt(stream=STREAM + self._id, seq=1, why="it does not open a session")
+        if self._last_run is not None:
+            self._fields["usage"] = _usage_in(self._last_run)
         return SessionState(
             session_id=self._id,
             created_at=self._created_at,
@@ -126,17 +134,20 @@ class Fold:
                 self._say(body)
             case facts.REWRITTEN:
                 self._rewrite(body)
-            case facts.CHANGED:
-                self._change(body)
             case _:
-                self._end_run(body)
+                self._change(body)
 
     def _open(self, body: bytes) -> None:
         self._created_at = _opened.decode(body).created_at
 
     def _say(self, body: bytes) -> None:
-        for raw in _said.decode(body):
-            self._transcript.push_encoded(bytes(raw))
+        """All messages of a record at once; those of an older form one by one."""
+        encoded = [bytes(raw) for raw in _said.decode(body)]
+        try:
+            self._transcript.extend_stored(_messages.decode(body), encoded)
+        except msgspec.ValidationError:
+            for raw in encoded:
+                self._transcript.push_encoded(raw)
 
     def _rewrite(self, body: bytes) -> None:
         fact = _rewritten.decode(body)
@@ -146,6 +157,8 @@ class Fold:
 
     def _change(self, body: bytes) -> None:
         fact = _changed.decode(body)
+        if fact.usage is not UNSET:
+            self._last_run = None
         for name in _WHOLE:
             value = getattr(fact, name)
             if value is not UNSET:
@@ -157,10 +170,6 @@ class Fold:
             self._context = mark_pending_applied(self._context, taken)
         if fact.staged is not UNSET:
             self._context = _staged(self._context, fact.staged)
-
-    def _end_run(self, body: bytes) -> None:
-        self._fields["usage"] = _run_ended.decode(body).usage
-        self._runs += 1
 
 
 _WHOLE: Final = (
@@ -179,6 +188,13 @@ _KNOWN: Final = frozenset(
     {facts.OPENED, facts.SAID, facts.REWRITTEN, facts.CHANGED, facts.RUN_ENDED}
 )
 """All others belong to somebody else, or change nothing of a session's state."""
+
+
+def _usage_in(run: Record) -> Usage:
+    try:
+        return _run_ended.decode(run.body).usage
+    except msgspec.MsgspecError as fault:
+        raise _unlike(run, f"it is no fact of a session: {fault}") from fault
 
 
 def _staged(context: SystemContextState, appends: tuple[PendingAppend, ...]) -> SystemContextState:
