@@ -116,6 +116,30 @@ def test_arguments_are_normalised_as_they_are_there(vector: Vector) -> None:
     assert b'"args":' + args + b"}" in vector.stored.encode()
 
 
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ('{"a": -0}', '{"a":-0.0}'),
+        ('{"a": [-0, 0, -0.0, -0e3, -1]}', '{"a":[-0.0,0,-0.0,-0.0,-1]}'),
+        ('{"-0": "-0 and -0"}', '{"-0":"-0 and -0"}'),
+        ('{"b": 1, "a": "x-0", "b": -0}', '{"a":"x-0","b":-0.0}'),
+        (
+            '{"a": 1e16, "b": 1e15, "c": 0.00001, "d": 0.000001}',
+            '{"a":1e16,"b":1000000000000000.0,"c":0.00001,"d":1e-6}',
+        ),
+        (
+            '{"a": 18446744073709551615, "b": 18446744073709551616, "c": -9223372036854775809}',
+            '{"a":18446744073709551615,"b":1.8446744073709552e19,"c":-9.223372036854776e18}',
+        ),
+    ],
+    ids=["minus zero", "zeros", "in texts", "beside texts", "shortest", "beyond 64 bits"],
+)
+def test_numbers_are_written_as_they_are_there(written: str, stored: str) -> None:
+    """Its integers have no minus zero, so that becomes a float."""
+    assert bytes(normalise_arguments(written)).decode() == stored
+    assert bytes(normalise_arguments(stored)).decode() == stored
+
+
 def test_vectors_that_lie_beside_the_repository_agree_too() -> None:
     """Where there are any; those above are a copy of them."""
     for folder in Path(__file__).resolve().parents:

@@ -7,6 +7,8 @@ last duplicate wins, no blanks, integers exact within i64/u64, other numbers in 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -20,6 +22,8 @@ _I64_MIN: Final = -(2**63)
 _U64_MAX: Final = 2**64 - 1
 _DEEPEST: Final = 128
 """Levels of nesting we take: a fixed number, so that every interpreter refuses the same calls."""
+_MINUS_ZERO: Final = re.compile(rb"-0(?![.eE])")
+"""Perhaps the integer ``-0``, which upstream reads as the float; or the like inside a text."""
 
 
 def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
@@ -29,7 +33,7 @@ def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
     """
     if not raw.strip():
         return EMPTY
-    value = decode_json(raw)
+    value = _decode(raw)
     if not isinstance(value, dict):
         raise ValueError("tool arguments must be a JSON object")
     return encode_arguments(value)
@@ -37,7 +41,16 @@ def normalise_arguments(raw: bytes | str) -> msgspec.Raw:
 
 def normalise_json(raw: bytes | str | msgspec.Raw) -> msgspec.Raw:
     """The stored form of any JSON value. Raises ``ValueError`` when it is none."""
-    return encode_arguments(decode_json(raw))
+    return encode_arguments(_decode(raw))
+
+
+def _decode(raw: bytes | str | msgspec.Raw) -> Json:
+    value = decode_json(raw)
+    text = raw.encode() if isinstance(raw, str) else bytes(raw)
+    if _MINUS_ZERO.search(text) is None:
+        return value
+    again: Json = json.loads(text, parse_int=lambda word: -0.0 if word == "-0" else int(word))
+    return again
 
 
 def encode_arguments(value: Json) -> msgspec.Raw:
