@@ -61,7 +61,7 @@ def test_the_version_is_the_package_s() -> None:
 def test_help_names_every_command_and_loads_no_terminal_library() -> None:
     ended = finished("--help")
     assert ended.returncode == 0
-    assert [n for n in ("run", "validate", "completion") if n not in ended.stdout] == []
+    assert [n for n in ("run", "validate", "sessions", "completion") if n not in ended.stdout] == []
     code = (
         "import sys; from meerkat_mob.surfaces.cli import main; main(['--help']); "
         "sys.exit('rich.console' in sys.modules or 'httpx2' in sys.modules)"
