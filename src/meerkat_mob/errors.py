@@ -39,7 +39,12 @@ MeerkatError                       catch this to catch us
 │   ├── RuntimeNotReady            the runtime takes no input in this state
 │   ├── InputRejected              an input contradicts itself
 │   ├── InboxFull                  the bound of an inbox is reached
-│   └── InputEnded                 an accepted input ended without an answer
+│   ├── InputEnded                 an accepted input ended without an answer
+│   ├── OperationNotFound          no background operation of that id is remembered
+│   ├── OperationExists            its id is taken
+│   ├── OperationRefused           it stands where this cannot happen to it
+│   ├── TooManyOperations          the limit of operations at a time is reached
+│   └── WaitRefused                a wait for several operations cannot be begun
 ├── CommsError                     a message to a peer could not be sent
 │   └── PeerNotFound
 ├── ClockStuck                     a test's virtual clock cannot go on
@@ -511,6 +516,71 @@ class InputEnded(RuntimeFault):
             f"input {input_id} ended unanswered: {reason}; send it again if it matters"
         )
         self.input_id, self.reason = input_id, reason
+
+
+class OperationNotFound(RuntimeFault):
+    """No background operation of that id is remembered; one that ended long ago is forgotten."""
+
+    code = "OPERATION_NOT_FOUND"
+
+    def __init__(self, *, session_id: str, operation_id: str) -> None:
+        super().__init__(
+            f"session {session_id} remembers no operation {operation_id}: list those there are"
+        )
+        self.session_id, self.operation_id = session_id, operation_id
+
+
+class OperationExists(RuntimeFault):
+    """An operation of that id was registered before. Nothing changed."""
+
+    code = "OPERATION_EXISTS"
+
+    def __init__(self, *, session_id: str, operation_id: str) -> None:
+        super().__init__(
+            f"session {session_id} has an operation {operation_id} already: register it once, "
+            "or choose another id"
+        )
+        self.session_id, self.operation_id = session_id, operation_id
+
+
+class OperationRefused(RuntimeFault):
+    """Something cannot happen to an operation where it stands (spec sessions 5.12).
+
+    ``move`` is what was asked, ``status`` where it stands. Nothing changed.
+    """
+
+    code = "OPERATION_REFUSED"
+
+    def __init__(self, *, operation_id: str, move: str, status: str, why: str = "") -> None:
+        super().__init__(
+            f"operation {operation_id} is {status} and refuses {move}"
+            f"{f', since {why}' if why else ''}: look at its snapshot before"
+        )
+        self.operation_id, self.move, self.status, self.why = operation_id, move, status, why
+
+
+class TooManyOperations(RuntimeFault):
+    """A session has as many operations at work as it may. None was registered."""
+
+    code = "MAX_CONCURRENT_EXCEEDED"
+
+    def __init__(self, *, session_id: str, limit: int) -> None:
+        super().__init__(
+            f"session {session_id} has its {limit} operations at work: wait until one has ended"
+        )
+        self.session_id, self.limit = session_id, limit
+
+
+class WaitRefused(RuntimeFault):
+    """A wait for several operations cannot be begun; ``why`` says which rule it breaks."""
+
+    code = "OPERATION_WAIT_REFUSED"
+
+    def __init__(self, *, session_id: str, why: str) -> None:
+        super().__init__(
+            f"session {session_id} cannot wait: {why}; wait once, for different operations"
+        )
+        self.session_id, self.why = session_id, why
 
 
 class CommsError(MeerkatError):
