@@ -77,7 +77,7 @@ class Realm:
         self._store = store
         self._router = Router(ids=ids)
         self.sessions = sessions
-        self.service = for_mobs(sessions, ids=ids)
+        self.service = for_mobs(sessions, ids=ids, clock=clock)
         self._mobs: dict[str, Mob] = {}
 
     async def create_mob(self, definition: MobDefinition) -> Mob:

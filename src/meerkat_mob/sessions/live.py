@@ -270,7 +270,8 @@ class LiveSession:
                 return None
         try:
             async with self._lock:
-                after = run.applied_to(self.kept, self._transcript, self._agent.usage)
+                usage = self._agent.usage
+                after = run.applied_to(self.kept, self._transcript, usage, ends=True)
                 if self.events.last + EVENTS // 2 > after.events_until:
                     until = self.events.last + EVENTS
                     after = msgspec.structs.replace(after, events_until=until)

@@ -141,16 +141,22 @@ class Run:
 
     # -- what is committed ---------------------------------------------------------------------
 
-    def applied_to(self, kept: SessionState, transcript: Transcript, usage: Usage) -> SessionState:
-        """The session with all that this run did so far."""
+    def applied_to(
+        self, kept: SessionState, transcript: Transcript, usage: Usage, *, ends: bool = False
+    ) -> SessionState:
+        """The session with all that this run did so far.
+
+        The notes it took are gone at its end only: if it is cut off before, the run that goes on
+        from there needs them again.
+        """
         after = msgspec.structs.replace(kept, transcript=transcript.fork(), usage=usage)
         if not self.began:
             return after
         deferred = consume(kept.deferred, self.taken)
         if deferred != kept.deferred:
             after = msgspec.structs.replace(after, deferred=deferred)
-        if self._context_taken and (waiting := _still(self._context, kept.context.pending)):
-            context = mark_pending_applied(kept.context, waiting)
+        if ends and self._context_taken:
+            context = mark_pending_applied(kept.context, self._context)
             after = msgspec.structs.replace(after, context=context)
         state = kept.visibility
         if self._filter is not None and self._filter[1] != state.active_revision:
@@ -212,11 +218,3 @@ class Run:
             return self.terminal
         code = unkept.code if isinstance(unkept, MeerkatError) else MeerkatError.code
         return RunFailed(session_id=session_id, error=str(unkept), code=code)
-
-
-def _still(
-    taken: tuple[PendingAppend, ...], pending: tuple[PendingAppend, ...]
-) -> tuple[PendingAppend, ...]:
-    """What of the taken context still waits: nothing, once a checkpoint has committed it."""
-    same = zip(pending, taken, strict=False)  # an equal one may have been appended meanwhile
-    return taken if len(pending) >= len(taken) and all(a is b for a, b in same) else ()

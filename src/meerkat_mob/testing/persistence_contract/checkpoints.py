@@ -228,10 +228,10 @@ async def a_new_prompt_comes_behind_what_a_crash_left_open(open_store: OpenStore
         same(whose, ["user", "model", "tools", "user", "model"], "the transcript")
 
 
-async def what_a_checkpoint_kept_is_not_staged_again(open_store: OpenStore) -> None:
-    """The prompt stands in the transcript, the note was told: both with the answer to them."""
+async def a_cut_off_run_goes_on_with_its_prompt_and_its_note(open_store: OpenStore) -> None:
+    """The prompt stands in the transcript; the note does not, so it is told again, and then over."""
     session_id = await _crash_in_a_tool(open_store)
-    llm = ScriptedLlm(["sorry"])
+    llm = ScriptedLlm(["sorry", "fine"])
     async with sessions_in(open_store, llm) as service:
         metadata = (await service.export_session(session_id)).metadata
         waiting = DEFERRED_TURN.read(metadata)
@@ -240,7 +240,9 @@ async def what_a_checkpoint_kept_is_not_staged_again(open_store: OpenStore) -> N
         note = service.append_system_context
         same(await note(session_id, "red", idempotency_key="k"), "duplicate", "the key")
         await service.start_turn(session_id, StartTurnRequest(execution_kind="resume_pending"))
-        same(llm.requests[0].system_context, "", "what is told again")
+        holds("red" in llm.requests[0].system_context, "the note is told again")
+        await service.start_turn(session_id, StartTurnRequest(prompt="more"))
+        same(llm.requests[1].system_context, "", "what the next run is told")
 
 
 async def a_run_of_which_nothing_was_kept_never_was(open_store: OpenStore) -> None:
