@@ -38,11 +38,11 @@ test-node test-chromium: test-%: .venv/ready-test .cache/test-dist/built
 test-page: .venv/ready-test .cache/test-dist/built
 	@$(BIN)/python -m scripts.run_tests --only page $(ARGS)
 
-## test-crash: kill writing processes at every write, at every store call, and at 1,000 instants each
+## test-crash: kill writing processes at every write and at 1,000 instants; damage every byte
 .PHONY: test-crash
 test-crash: .venv/ready-test
 	@MEERKAT_CRASHES=1000 $(BIN)/python -m pytest --quiet -s tests/store/host/test_crashes.py \
-		tests/sessions/host/test_crashes.py
+		tests/store/test_every_byte.py tests/sessions/host/test_crashes.py
 
 ## test-oldest: the suite on this Python with the oldest libraries that pyproject.toml allows
 .PHONY: test-oldest

@@ -22,15 +22,6 @@ _keys = msgspec.json.Decoder(tuple[str, ...])
 _no_keys: tuple[tuple[str, ...], str] = ((), "0")
 
 
-class _HeadRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    stream: bytes
-    revision: int
-    at: int
-    chain: bytes
-    summary: bytes
-    seal: bytes
-
-
 def shown(value: object) -> str:
     """A text of the file, in letters that can be shown."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -112,19 +103,21 @@ def _keys_told(keys: bytes) -> tuple[tuple[str, ...], str]:
 
 def head_of(row: Row) -> Head:
     """A row of ``HEAD`` as a head, marked when it is not what was committed."""
-    try:
-        told = msgspec.convert(row, _HeadRow, builtin_types=(bytes,))
-        stream = told.stream.decode()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Head(stream=shown(row[0]), revision=0, at=0, chain=b"", damaged=True)
-    seal = seal_of(
-        told.chain, stream=stream, revision=told.revision, at=told.at, summary=told.summary
-    )
-    return Head(
-        stream=stream,
-        revision=told.revision,
-        at=told.at,
-        chain=told.chain,
-        summary=told.summary,
-        damaged=seal != told.seal,
-    )
+    stream, revision, at, chain, summary, seal = row
+    name = shown(stream)
+    if (
+        isinstance(revision, int)
+        and isinstance(at, int)
+        and isinstance(chain, bytes)
+        and isinstance(summary, bytes)
+    ):
+        right = seal_of(chain, stream=name, revision=revision, at=at, summary=summary)
+        return Head(
+            stream=name,
+            revision=revision,
+            at=at,
+            chain=chain,
+            summary=summary,
+            damaged=right != seal,
+        )
+    return Head(stream=name, revision=0, at=0, chain=b"", damaged=True)
