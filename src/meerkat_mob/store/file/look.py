@@ -14,22 +14,22 @@ from typing import Final
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import StoreCorrupt, StoreFailed
 from meerkat_mob.store.chain import GENESIS, follows
-from meerkat_mob.store.file.rows import HEAD, OWN_RECORD, RECORD, Row, head_of, rebuild, record_of
+from meerkat_mob.store.file.rows import HEAD, RECORD, Row, head_of, rebuild, record_of
 from meerkat_mob.store.file.schema import is_damage
 from meerkat_mob.store.protocol import Head, Record
 
 LARGEST: Final = 2**63 - 1
 
 # Found by the index, and then held against the row's own words: either can be damaged.
-RECORDS: Final = (
-    f"SELECT {OWN_RECORD} FROM records AS i CROSS JOIN records AS r "  # noqa: S608 our own words
+_BY_INDEX: Final = (
+    "FROM records AS i CROSS JOIN records AS r "
     "ON r.id = i.id AND r.stream = i.stream AND r.seq = i.seq "
     "WHERE i.stream = ? AND i.seq > ? ORDER BY i.seq LIMIT ?"
 )
-_RECORDS_ANYWHERE: Final = (
-    f"SELECT {RECORD} FROM records NOT INDEXED "  # noqa: S608
-    "WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?"
+_ANYWHERE: Final = (
+    "FROM records AS r NOT INDEXED WHERE r.stream = ? AND r.seq > ? ORDER BY r.seq LIMIT ?"
 )
+NUMBERED: Final = f"SELECT r.seq, {RECORD} {_BY_INDEX}"
 _ANY_RECORD: Final = "SELECT 1 FROM records WHERE stream = ? LIMIT 1"
 ALL_HEADS: Final = f"SELECT {HEAD} FROM heads"  # noqa: S608
 _HEAD: Final = f"{ALL_HEADS} WHERE stream = ?"
@@ -64,10 +64,10 @@ def read(db: sqlite3.Connection, stream: str, after: int, limit: int) -> tuple[R
     after, limit = min(max(after, 0), LARGEST), min(limit, LARGEST - 1)
     head = _find(db, stream)
     # Where only the index is damaged, the records can still be had by looking at all of them.
-    for sql in (RECORDS, _RECORDS_ANYWHERE):
+    for where in (_BY_INDEX, _ANYWHERE):
         found = None
         with _damage_is_told_later():
-            found = _whole(db, sql, stream, after, limit, head=head)
+            found = _whole(db, where, stream, after, limit, head=head)
         if found is not None:
             return found
     raise _fault(db, stream, after, limit, head=head)
@@ -83,10 +83,10 @@ def _damage_is_told_later() -> Generator[None, None, None]:
 
 
 def _whole(
-    db: sqlite3.Connection, sql: str, stream: str, after: int, limit: int, *, head: Head | None
+    db: sqlite3.Connection, where: str, stream: str, after: int, limit: int, *, head: Head | None
 ) -> tuple[Record, ...] | None:
     """What ``read`` returns, if all of it is there and as it was committed."""
-    revision = head.revision if head else 0
+    revision, sql = head.revision if head else 0, f"SELECT {RECORD} {where}"
     if after >= revision and db.execute(sql, (stream, after, 1)).fetchone() is None:
         return ()
     rows: Iterator[Row] = db.execute(
@@ -94,8 +94,8 @@ def _whole(
     )
     previous = GENESIS
     if after:  # what the record before is tied to was looked at with it
-        own, *_, chain = next(rows, (0, b""))
-        if own != after or not isinstance(chain, bytes):
+        *_, chain = next(rows, (None,))
+        if not isinstance(chain, bytes):
             return None
         previous = chain
     records = rebuild(stream, rows, after=after, previous=previous)
@@ -141,7 +141,7 @@ def _rows(db: sqlite3.Connection, stream: str, after: int, limit: int) -> Iterat
     """
     for seq in range(after + 1, after + limit + 1):
         try:
-            row = db.execute(RECORDS, (stream, seq - 1, 1)).fetchone()
+            row = db.execute(NUMBERED, (stream, seq - 1, 1)).fetchone()
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise

@@ -13,8 +13,7 @@ from meerkat_mob.errors import StoreCorrupt
 from meerkat_mob.store.chain import seal_of, told
 from meerkat_mob.store.protocol import Head, Record
 
-RECORD: Final = "seq, kind, v, at, keys, body, chain"
-OWN_RECORD: Final = "r.seq, r.kind, r.v, r.at, r.keys, r.body, r.chain"
+RECORD: Final = "r.kind, r.v, r.at, r.keys, r.body, r.chain"
 HEAD: Final = "stream, revision, at, chain, summary, seal"
 Row: TypeAlias = tuple[object, ...]
 
@@ -33,7 +32,7 @@ def encode_keys(keys: tuple[str, ...]) -> str | None:
 
 
 def record_of(stream: str, row: Row, *, seq: int) -> Record:
-    """A row of ``RECORD`` as a record. Raises ``StoreCorrupt`` when it cannot be one."""
+    """A number and ``RECORD`` as a record. Raises ``StoreCorrupt`` when it cannot be one."""
     own, kind, v, at, keys, body, chain = row
     if (
         isinstance(own, int)
@@ -64,24 +63,25 @@ def rebuild(
     """All rows behind ``after`` as records, if each of them follows the one before.
 
     This is what reading a history costs, so nothing is looked at twice: a row whose hash comes out
-    right has the right types too. What is wrong with one that does not is told elsewhere.
+    right has the right number and types too. What is wrong with one that does not is told
+    elsewhere.
     """
     records: list[Record] = []
     beginning = told(stream)
     kinds: dict[bytes, tuple[str, str]] = {}
     try:
-        for seq, (own, kind, v, at, keys, body, chain) in enumerate(rows, start=after + 1):
+        for seq, (kind, v, at, keys, body, chain) in enumerate(rows, start=after + 1):
             if kind not in kinds:
                 kinds[kind] = kind.decode(), f"{beginning} {told(kind.decode())} "
             name, middle = kinds[kind]
             taken, ending = _no_keys if keys is None else _keys_told(keys)
-            line = f"{own} {v} {at} {middle}{ending}\0"
-            if own != seq or sha256(previous + line.encode() + body).digest() != chain:
+            line = f"{seq} {v} {at} {middle}{ending}\0"
+            if sha256(previous + line.encode() + body).digest() != chain:
                 return None
             records.append(
                 Record(
                     stream=stream,
-                    seq=own,
+                    seq=seq,
                     kind=name,
                     v=v,
                     body=body,

@@ -174,13 +174,13 @@ class _Look:
         """All that can be had of a stream: page by page damage is stepped over."""
         seq = 0
         with suppress(sqlite3.Error):
-            for row in self._db.execute(look.RECORDS, (stream, *_ALL)):
+            for row in self._db.execute(look.NUMBERED, (stream, *_ALL)):
                 yield row
                 seq = row[0]
             return
         while True:
             try:
-                row = self._db.execute(look.RECORDS, (stream, seq, 1)).fetchone()
+                row = self._db.execute(look.NUMBERED, (stream, seq, 1)).fetchone()
             except sqlite3.Error as error:
                 seq += 1
                 self.find("file_damaged", stream, seq, message=str(error))
