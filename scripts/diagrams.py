@@ -61,6 +61,25 @@ def mob_edges() -> Iterable[Edge]:
             yield here.value, then.value, command.value
 
 
+_THEN: Final[Mapping[state.Move, state.RuntimeState]] = {
+    state.Move.ATTACH: state.RuntimeState.ATTACHED,
+    state.Move.BEGIN_RUN: state.RuntimeState.RUNNING,
+    state.Move.RETIRE: state.RuntimeState.RETIRED,
+    state.Move.RESET: state.RuntimeState.IDLE,
+    state.Move.STOP: state.RuntimeState.STOPPED,
+    state.Move.DESTROY: state.RuntimeState.DESTROYED,
+}
+"""Where a move leads."""
+
+
+def runtime_edges() -> Iterable[Edge]:
+    """What may happen to a session's runtime."""
+    for move, places in state.FROM.items():
+        for here in sorted(places):
+            if _THEN[move] is not here:
+                yield here.value, _THEN[move].value, move.value
+
+
 def plain_edges(table: Mapping[StateT, Iterable[StateT]]) -> Iterable[Edge]:
     """A table that says only what may follow what."""
     for here, row in table.items():
@@ -95,10 +114,11 @@ def page() -> str:
         ),
         drawn(
             "A session's runtime",
-            "Whether its inbox takes input: `LEGAL` in `runtime/state.py`. Idle and running do;\n"
-            "a retired one works off what it has.",
+            "What may happen in each state: `FROM` in `runtime/state.py`. Idle, attached and\n"
+            "running take input; a retired one works off what it has. A run leads back to where it\n"
+            "began.",
             state.RuntimeState.IDLE.value,
-            plain_edges(state.LEGAL),
+            runtime_edges(),
         ),
         drawn(
             "An input",

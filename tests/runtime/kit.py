@@ -34,6 +34,11 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
         messages = (await self.service.read_history(self.session_id)).messages
         return [text_of_message(m) for m in messages if isinstance(m, UserMessage)]
 
+    def receipt(self, run_id: str, sequence: int = 0) -> Receipt:
+        found = self.adapter.load_boundary_receipt(self.session_id, run_id, sequence)
+        assert found is not None
+        return found
+
     async def idle(self) -> None:
         await self.adapter.activity.until(lambda: not self.adapter.is_busy(self.session_id))
 

@@ -76,9 +76,9 @@ async def test_an_accepted_input_is_run_and_its_end_is_told() -> None:
         assert office.adapter.runtime_state(office.session_id) is RuntimeState.ATTACHED
 
 
-async def test_inputs_that_come_during_a_run_wait_for_its_end_in_order() -> None:
+async def test_a_steered_input_joins_the_run_and_a_queued_one_waits_for_its_end() -> None:
     gate = asyncio.Event()
-    script = ScriptedLlm([call("wait"), "one", "two", "three"])
+    script = ScriptedLlm([call("wait"), "one", "two"])
     async with an_office(script, a_tool_that_waits(gate)) as office:
         first = await accepted(office, a_prompt("first", "in-1"))
         events = office.service.subscribe_session_events(office.session_id)
@@ -93,8 +93,13 @@ async def test_inputs_that_come_during_a_run_wait_for_its_end_in_order() -> None
         assert [r.phase.value for r in active] == ["staged", "queued", "queued"]
         gate.set()
         assert text_of(await first) == "one"
-        assert [text_of(o) for o in await asyncio.gather(*late)] == ["three", "two"]
+        assert [text_of(o) for o in await asyncio.gather(*late)] == ["two", "one"]
         assert await office.heard() == ["first", "third", "second"]
+        run_id = str(active[0].run_id)
+        joined, ended = office.receipt(run_id), office.receipt(run_id, 1)
+        assert (joined.boundary, joined.contributing_input_ids) == ("run_checkpoint", ("in-3",))
+        assert (ended.boundary, ended.contributing_input_ids) == ("run_start", ("in-1",))
+        assert joined.message_count < ended.message_count
 
 
 async def test_each_input_of_a_run_is_a_message_of_its_own() -> None:

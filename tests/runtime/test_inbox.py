@@ -63,8 +63,8 @@ def batches(inbox: Inbox) -> list[tuple[str, ...]]:
                 a_peer_message("", "m", mode="steer"),
                 a_prompt("", "p2", mode="steer"),
             ],
-            [("p1",), ("m",), ("p2",)],
-            id="and keeps its own order",
+            [("p1", "m", "p2")],
+            id="all of it at once, in its own order",
         ),
         pytest.param(
             [a_notice("", "n1"), a_notice("", "n2"), a_prompt("", "p")],

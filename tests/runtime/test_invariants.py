@@ -106,9 +106,10 @@ class Story:
 
 
 def well_ordered(batches: list[Batch]) -> bool:
-    """In each lane nothing that asks for a run overtakes another, and a prompt asks alone."""
+    """In each lane nothing that asks overtakes another; in the queue lane a prompt asks alone."""
     asking = [[r for r in b.records if r.policy.wakes] for b in batches]
-    alone = all(len(b) == 1 or not any(r.policy.alone for r in b) for b in asking)
+    queued = [[r for r in b if r.policy.lane == "queue"] for b in asking]
+    alone = all(len(b) == 1 or not any(r.policy.alone for r in b) for b in queued)
     together = all(len({r.policy.lane for r in b}) == 1 for b in asking)
     lanes = [
         [r.admission for b in asking for r in b if r.policy.lane == n] for n in ("steer", "queue")

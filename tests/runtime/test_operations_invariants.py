@@ -44,24 +44,15 @@ CHANGES = (
     "retire",
     "mark retired",
 )
-changes = st.tuples(st.sampled_from(CHANGES), st.integers(min_value=0, max_value=3))
-commands = st.sampled_from(
-    [
-        "watch",
-        "run",
-        "run that fails",
-        "wake",
-        "collect",
-        "disk fails",
-        "disk works",
-        "disk is slow",
-        "disk goes on",
-        "owner ends",
-        "crash",
-        "crash that kept",
-    ]
+CALM = ("watch", "run", "run that fails", "wake", "collect", "disk goes on", "disk works")
+HARM = ("disk fails", "disk is slow", "crash", "crash that kept", "owner ends")
+WHATEVER: tuple[str | tuple[str, int], ...] = (
+    *((change, slot) for change in CHANGES for slot in (0, 1)),
+    *(("register and run job", slot) for slot in (0, 1) for _ in range(4)),
+    *CALM * 2,
+    *HARM,
 )
-stories = st.lists(st.one_of(changes, changes, commands), max_size=40)
+stories = st.lists(st.sampled_from(WHATEVER), min_size=4, max_size=50)
 
 
 def looks(book: OperationBook) -> tuple[object, ...]:

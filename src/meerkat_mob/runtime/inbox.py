@@ -266,6 +266,8 @@ class Inbox:
         """Ends an input, queued or staged. Its record stays for a while, its key for longer."""
         record = self._records[input_id]
         if record.phase is InputPhase.QUEUED:
+            if isinstance(outcome, Completed | CompletedWithoutResult):
+                raise AssertionError(f"input {input_id} cannot go from queued to consumed")
             (self._noted if record.noted else self._lanes[record.policy.lane]).remove(input_id)
             self._wakers -= record.policy.wakes
         self._end(record, outcome)

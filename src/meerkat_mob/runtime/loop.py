@@ -221,7 +221,8 @@ class SessionRuntime:
 
         try:
             if item.header.durability != "durable" or policy.consumed == "on_accept":
-                return admit()  # it can be made anew, or has ended already (DUR-2)
+                admit()  # it can be made anew, or has ended already (DUR-2)
+                return None
             return await self._log.keep(
                 self.session_id, (accepted(item, policy, admission),), unique=unique, then=admit
             )
@@ -399,7 +400,10 @@ class SessionRuntime:
             await asyncio.wait([running])
 
     async def _end_what_never_runs(self) -> None:
-        if self.state is RuntimeState.RETIRED and not self.busy:
+        """What a retired runtime has left and no run will take along ends as retired."""
+        if self.state is not RuntimeState.RETIRED or self._task is not None:
+            return
+        if self._executor is None or not self.inbox.runnable:
             await self._abandon_all("retired")
 
     async def _abandon_all(self, reason: AbandonReason) -> int:

@@ -77,7 +77,7 @@ class OperationRegistry:
         self._changing = asyncio.Lock()
         self._watchers: dict[str, list[asyncio.Future[OperationOutcome]]] = {}
         self._waiting: str | None = None
-        self._owner_ended = False
+        self._owner_s_end: OperationTerminated | None = None
         self._observed = self._injected = book.agent_applied
 
     @property
@@ -166,10 +166,9 @@ class OperationRegistry:
 
         From the first moment nothing is taken any more. Whoever watches is told, also when the
         ends cannot be kept: the process that opens the session next will end them as terminated
-        too. Raises ``StoreError`` then. Idempotent.
+        too. Raises ``StoreError`` then, and may be asked again. The first reason holds.
         """
-        self._owner_ended = True
-        outcome = OperationTerminated(reason=reason)
+        outcome = self._owner_s_end = self._owner_s_end or OperationTerminated(reason=reason)
         try:
             return await self._end_all(outcome, lost=False)
         finally:
@@ -203,8 +202,8 @@ class OperationRegistry:
         future: asyncio.Future[OperationOutcome] = asyncio.get_running_loop().create_future()
         if operation.outcome is not None:
             future.set_result(operation.outcome)
-        elif self.completion_feed.closed:
-            future.set_result(OperationTerminated(reason="its owner has ended"))
+        elif self.completion_feed.closed and self._owner_s_end is not None:
+            future.set_result(self._owner_s_end)
         else:
             watchers = self._watchers.setdefault(operation_id, [])
             watchers[:] = [other for other in watchers if not other.done()]
@@ -307,7 +306,7 @@ class OperationRegistry:
             await self._write(fact)
 
     def _refuse_after_the_owner(self, operation_id: str, move: OperationMove) -> None:
-        if self._owner_ended:
+        if self._owner_s_end is not None:
             raise OperationRefused(
                 operation_id=operation_id, move=move, status="ownerless", why="its owner has ended"
             )

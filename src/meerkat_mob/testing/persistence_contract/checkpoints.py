@@ -229,7 +229,7 @@ async def a_new_prompt_comes_behind_what_a_crash_left_open(open_store: OpenStore
 
 
 async def a_cut_off_run_goes_on_with_its_prompt_and_its_note(open_store: OpenStore) -> None:
-    """The prompt stands in the transcript; the note does not, so it is told again, and then over."""
+    """The prompt stands in the transcript; the note does not, so it is told once more."""
     session_id = await _crash_in_a_tool(open_store)
     llm = ScriptedLlm(["sorry", "fine"])
     async with sessions_in(open_store, llm) as service:
