@@ -115,8 +115,8 @@ def page() -> str:
         drawn(
             "A session's runtime",
             "What may happen in each state: `FROM` in `runtime/state.py`. Idle, attached and\n"
-            "running take input; a retired one works off what it has. A run leads back to where it\n"
-            "began.",
+            "running take input; a retired one works off what it has. A run leads back to where\n"
+            "it began.",
             state.RuntimeState.IDLE.value,
             runtime_edges(),
         ),

@@ -30,6 +30,7 @@ from meerkat_mob.runtime.operations import (
     facts,
     record_of,
 )
+from meerkat_mob.sessions import StreamFacts
 from meerkat_mob.store import MemoryStore, Record
 from meerkat_mob.testing import ScriptedLlm
 from meerkat_mob.testing.builders import a_clock, a_persistent_service, a_session, some_ids
@@ -264,7 +265,9 @@ async def test_the_facts_live_in_the_stream_of_their_session_and_disturb_nobody_
         here = session_id or await a_session(service)
 
         async def keep(new: Sequence[OperationFact], then: Callable[[], None]) -> None:
-            await service.append_facts(here, tuple(map(record_of, new)), unique=(), then=then)
+            await service.append_facts(
+                here, StreamFacts(records=tuple(map(record_of, new))), then=then
+            )
 
         fold = OperationFold(here)
         fold.add(await service.read_facts(here, after=0, limit=1000))

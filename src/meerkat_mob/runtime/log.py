@@ -10,9 +10,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import DuplicateKey
 from meerkat_mob.runtime.facts import InputAccepted, RuntimeFact, record_of
-from meerkat_mob.sessions import SessionService
+from meerkat_mob.sessions import SessionService, StreamFacts
 from meerkat_mob.store import Record
 
 PAGE: Final = 1000
@@ -21,12 +22,18 @@ PAGE: Final = 1000
 class InboxLog(Protocol):
     """Keeps the facts of many inboxes."""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what it keeps outlives the process."""
+        ...
+
     async def keep(
         self,
         session_id: str,
         facts: Sequence[RuntimeFact],
         *,
         unique: tuple[str, ...] = (),
+        blobs: tuple[Blob, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> str | None:
         """Keeps facts, all or none; the first takes the keys.
@@ -44,16 +51,19 @@ class InboxLog(Protocol):
 class NoLog:
     """Nothing outlives the process."""
 
+    lasts: bool = False
+
     async def keep(
         self,
         session_id: str,
         facts: Sequence[RuntimeFact],
         *,
         unique: tuple[str, ...] = (),
+        blobs: tuple[Blob, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> str | None:
         """See ``InboxLog.keep``."""
-        del session_id, facts, unique
+        del session_id, facts, unique, blobs
         if then is not None:
             then()
         return None
@@ -69,6 +79,8 @@ class NoLog:
 class StreamLog:
     """The streams of a session service's sessions."""
 
+    lasts: bool = True
+
     def __init__(self, sessions: SessionService) -> None:
         self._sessions = sessions
 
@@ -78,12 +90,13 @@ class StreamLog:
         facts: Sequence[RuntimeFact],
         *,
         unique: tuple[str, ...] = (),
+        blobs: tuple[Blob, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> str | None:
         """See ``InboxLog.keep``."""
-        records = tuple(map(record_of, facts))
+        kept = StreamFacts(records=tuple(map(record_of, facts)), unique=unique, blobs=blobs)
         try:
-            await self._sessions.append_facts(session_id, records, unique=unique, then=then)
+            await self._sessions.append_facts(session_id, kept, then=then)
         except DuplicateKey as taken:
             (record,) = await self._sessions.read_facts(session_id, after=taken.seq - 1, limit=1)
             return _id_in(record)

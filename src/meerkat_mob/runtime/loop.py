@@ -16,7 +16,9 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
+from meerkat_mob.core.input_wire import kept_input
 from meerkat_mob.core.inputs import ApplyOutput, Input, Receipt
 from meerkat_mob.errors import (
     AgentError,
@@ -207,6 +209,10 @@ class SessionRuntime:
         names: list[str],
         waiter: asyncio.Future[Outcome] | None,
     ) -> str | None:
+        images: tuple[Blob, ...] = ()
+        if self._log.lasts:  # elsewhere the transcript keeps them when it is their turn
+            item, moved = kept_input(item)
+            images = tuple(moved.values())
         admission = self.inbox.make_room()
         here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arriving |= dict.fromkeys(names, here)
@@ -224,7 +230,11 @@ class SessionRuntime:
                 admit()  # it can be made anew, or has ended already (DUR-2)
                 return None
             return await self._log.keep(
-                self.session_id, (accepted(item, policy, admission),), unique=unique, then=admit
+                self.session_id,
+                (accepted(item, policy, admission),),
+                unique=unique,
+                blobs=images,
+                then=admit,
             )
         finally:
             self.inbox.give_up_room()

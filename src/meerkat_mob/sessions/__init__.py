@@ -3,6 +3,7 @@
 from meerkat_mob.sessions.admission import Admission, Phase, Signal
 from meerkat_mob.sessions.ephemeral import EphemeralSessionService
 from meerkat_mob.sessions.feed import EventFeed
+from meerkat_mob.sessions.ledger import StreamFacts
 from meerkat_mob.sessions.persistent import PersistentSessionService
 from meerkat_mob.sessions.recovery import (
     RecoveryContext,
@@ -42,5 +43,6 @@ __all__ = (
     "SessionView",
     "Signal",
     "Steered",
+    "StreamFacts",
     "build_recovered_session",
 )

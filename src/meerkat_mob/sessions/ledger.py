@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
+
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.sessions.facts import RunFact, changes, opening
@@ -18,6 +20,14 @@ from meerkat_mob.store.protocol import Append, NewRecord, Record, Store
 
 Installed: TypeAlias = Callable[[int], None]
 """Told when the commit happened, in ms UTC."""
+
+
+class StreamFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of somebody else for a session's stream; the first takes the ``unique`` keys."""
+
+    records: tuple[NewRecord, ...]
+    unique: tuple[str, ...] = ()
+    blobs: tuple[Blob, ...] = ()
 
 
 class Ledger(Protocol):
@@ -48,11 +58,10 @@ class Ledger(Protocol):
     async def append(
         self,
         state: SessionState,
-        records: tuple[NewRecord, ...],
-        unique: tuple[str, ...],
+        facts: StreamFacts,
         install: Installed,
     ) -> None:
-        """Keeps facts of somebody else in the session's stream; the first takes the keys.
+        """Keeps facts of somebody else in the session's stream.
 
         Raises ``DuplicateKey`` and other ``StoreError``.
         """
@@ -89,12 +98,11 @@ class MemoryLedger:
     async def append(
         self,
         state: SessionState,
-        records: tuple[NewRecord, ...],
-        unique: tuple[str, ...],
+        facts: StreamFacts,
         install: Installed,
     ) -> None:
         """See ``Ledger.append``."""
-        del state, records, unique
+        del state, facts
         install(self._clock())
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
@@ -145,29 +153,28 @@ class StreamLedger:
     async def append(
         self,
         state: SessionState,
-        records: tuple[NewRecord, ...],
-        unique: tuple[str, ...],
+        facts: StreamFacts,
         install: Installed,
     ) -> None:
         """See ``Ledger.append``."""
-        await self._commit(records, state, install, unique)
+        await self._commit(facts.records, state, install, facts)
 
     async def _commit(
         self,
         records: tuple[NewRecord, ...],
         after: SessionState,
         install: Installed,
-        unique: tuple[str, ...] = (),
+        more: StreamFacts | None = None,
     ) -> None:
         head = head_of(after)
         append = Append(
             stream=self._stream,
             expected=self._revision,
             records=records,
-            unique=unique,
+            unique=more.unique if more else (),
             head=encode_head(head),
         )
-        fresh = tuple(after.transcript.blobs.values())
+        fresh = (*after.transcript.blobs.values(), *(more.blobs if more else ()))
 
         def kept(written: tuple[Record, ...]) -> None:
             self._revision = written[-1].seq

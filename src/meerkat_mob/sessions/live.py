@@ -46,12 +46,12 @@ from meerkat_mob.sessions.facts import Applied, RunFact
 from meerkat_mob.sessions.feed import EventFeed
 from meerkat_mob.sessions.fold import head_of
 from meerkat_mob.sessions.form import insist_on_form, insist_on_params, keepable
-from meerkat_mob.sessions.ledger import Ledger
+from meerkat_mob.sessions.ledger import Ledger, StreamFacts
 from meerkat_mob.sessions.run import Run, RunInbox, Steered, Ticket, TurnEnd
 from meerkat_mob.sessions.service import BuildAgent
 from meerkat_mob.sessions.state import SessionState, with_answerer
 from meerkat_mob.sessions.views import SessionSummary, SessionView, summary_of, view_of
-from meerkat_mob.store import NewRecord, to_the_end
+from meerkat_mob.store import to_the_end
 
 T = TypeVar("T")
 Change: TypeAlias = Callable[[SessionState], tuple[SessionState, T]]
@@ -137,9 +137,8 @@ class LiveSession:
 
     async def append(
         self,
-        records: tuple[NewRecord, ...],
+        facts: StreamFacts,
         *,
-        unique: tuple[str, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> None:
         """Keeps facts that belong to somebody else, in this session's stream.
@@ -148,7 +147,7 @@ class LiveSession:
         """
         async with self._at_rest_or_not():
             install = self._installing(self.kept, self.shown, then)
-            await self._ledger.append(self.kept, records, unique, install)
+            await self._ledger.append(self.kept, facts, install)
 
     @asynccontextmanager
     async def _at_rest_or_not(self) -> AsyncGenerator[None, None]:

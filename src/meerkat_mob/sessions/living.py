@@ -36,14 +36,13 @@ from meerkat_mob.errors import (
     SessionNotRunning,
 )
 from meerkat_mob.llm.client import LlmClient
-from meerkat_mob.sessions.ledger import Ledger
+from meerkat_mob.sessions.ledger import Ledger, StreamFacts
 from meerkat_mob.sessions.live import LiveSession
 from meerkat_mob.sessions.opening import first_state
 from meerkat_mob.sessions.recovery import RecoveryOverrides, build_recovered_session
 from meerkat_mob.sessions.run import RunInbox, Ticket, TurnEnd
 from meerkat_mob.sessions.service import BuildAgent
 from meerkat_mob.sessions.state import SessionState, document_of
-from meerkat_mob.store import NewRecord
 
 
 class LiveSessions(ABC):
@@ -346,13 +345,12 @@ class LiveSessions(ABC):
     async def append_facts(
         self,
         session_id: str,
-        records: tuple[NewRecord, ...],
+        facts: StreamFacts,
         *,
-        unique: tuple[str, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> None:
         """See ``SessionService.append_facts``."""
-        await (await self._session(session_id)).append(records, unique=unique, then=then)
+        await (await self._session(session_id)).append(facts, then=then)
 
     # -- the runtime's side --------------------------------------------------------------------
 

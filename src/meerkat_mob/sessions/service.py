@@ -24,6 +24,7 @@ from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.llm.client import LlmClient
+from meerkat_mob.sessions.ledger import StreamFacts
 from meerkat_mob.sessions.recovery import RecoveryOverrides
 from meerkat_mob.sessions.run import RunInbox
 from meerkat_mob.sessions.views import (
@@ -32,7 +33,7 @@ from meerkat_mob.sessions.views import (
     SessionSummary,
     SessionView,
 )
-from meerkat_mob.store import NewRecord, Record
+from meerkat_mob.store import Record
 
 
 class SessionAgent(Protocol):
@@ -245,14 +246,13 @@ class SessionService(Protocol):
     async def append_facts(
         self,
         session_id: str,
-        records: tuple[NewRecord, ...],
+        facts: StreamFacts,
         *,
-        unique: tuple[str, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> None:
         """Keeps facts of the session's runtime in the session's own stream.
 
-        The first takes the keys; ``then`` is done in the step of the commit. Raises
+        ``then`` is done in the step of the commit. Raises
         ``DuplicateKey``, other ``StoreError``, and ``SessionNotFound``.
         """
         ...

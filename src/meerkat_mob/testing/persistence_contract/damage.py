@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meerkat_mob.errors import AgentError, StoreCorrupt
 from meerkat_mob.llm import ScriptedLlm
-from meerkat_mob.sessions import SessionQuery
+from meerkat_mob.sessions import SessionQuery, StreamFacts
 from meerkat_mob.sessions.fold import summary_from
 from meerkat_mob.store import Append, NewRecord
 from meerkat_mob.testing.builders import a_request, a_session, a_turn
@@ -118,9 +118,11 @@ async def a_runtime_s_facts_stand_in_the_session_s_stream(open_store: OpenStore)
     async with sessions_in(open_store, ScriptedLlm(["one"])) as service:
         session_id = await a_session(service)
         told: list[str] = []
-        await service.append_facts(session_id, (record,), then=lambda: told.append("kept"))
+        await service.append_facts(
+            session_id, StreamFacts(records=(record,)), then=lambda: told.append("kept")
+        )
         await service.start_turn(session_id, a_turn())
-        await service.append_facts(session_id, (record,))
+        await service.append_facts(session_id, StreamFacts(records=(record,)))
         same(told, ["kept"], "what was told in the step of the commit")
         before = await seen(service, session_id)
     async with sessions_in(open_store) as service:
