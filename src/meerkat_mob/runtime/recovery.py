@@ -7,7 +7,7 @@ failed run that names it, or ``inputs_ended``. All others wait again, at the pla
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, cast, get_args
 
 import msgspec
@@ -68,11 +68,10 @@ class InboxFold:
     def add(self, records: Sequence[Record]) -> None:
         """Takes more records. Raises ``StoreCorrupt`` for one that says what it cannot."""
         for record in records:
-            apply = _APPLY.get(record.kind)
-            if apply is None:
+            if record.kind not in _KNOWN:
                 continue
             try:
-                apply(self, record)
+                self._take(record)
             except (ValueError, KeyError, msgspec.MsgspecError) as fault:
                 raise StoreCorrupt(
                     stream=record.stream, seq=record.seq, why=f"it is no fact of an inbox: {fault}"
@@ -88,6 +87,25 @@ class InboxFold:
         return tuple(r for r in self.inputs.values() if not LEGAL[r.phase])
 
     # -- one kind each -------------------------------------------------------------------------
+
+    def _take(self, record: Record) -> None:
+        match record.kind:
+            case facts.ACCEPTED:
+                self._accept(record)
+            case facts.RECOVERED:
+                self._recover(record)
+            case facts.STAGED:
+                self._stage(record)
+            case facts.ENDED:
+                self._end(record)
+            case said.RUN_BEGAN:
+                self._begin(record)
+            case said.APPLIED:
+                self._consume(_applied.decode(record.body).receipt, record)
+            case said.RUN_ENDED:
+                self._end_run(record)
+            case _:
+                self.state = _state.decode(record.body).state
 
     def _accept(self, record: Record) -> None:
         fact = _accepted.decode(record.body)
@@ -117,9 +135,6 @@ class InboxFold:
         for input_id in fact.input_ids:
             self._move(input_id, record, run_id=fact.run_id, noted=True)
 
-    def _apply(self, record: Record) -> None:
-        self._consume(_applied.decode(record.body).receipt, record)
-
     def _end_run(self, record: Record) -> None:
         fact = _run_ended.decode(record.body)
         if fact.receipt is not UNSET:
@@ -138,9 +153,6 @@ class InboxFold:
         for input_id in fact.input_ids:
             outcome = Abandoned(reason=_reason(fact.reason), error=_told(code, told))
             self._move(input_id, record, outcome=outcome)
-
-    def _change_state(self, record: Record) -> None:
-        self.state = _state.decode(record.body).state
 
     def _consume(self, receipt: Receipt, record: Record) -> None:
         self.receipts[receipt.run_id, receipt.sequence] = receipt
@@ -175,16 +187,19 @@ class InboxFold:
         )
 
 
-_APPLY: Final[dict[str, Callable[[InboxFold, Record], None]]] = {
-    facts.ACCEPTED: InboxFold._accept,  # noqa: SLF001 the table belongs to the class
-    facts.RECOVERED: InboxFold._recover,  # noqa: SLF001 the table belongs to the class
-    facts.STAGED: InboxFold._stage,  # noqa: SLF001 the table belongs to the class
-    facts.ENDED: InboxFold._end,  # noqa: SLF001 the table belongs to the class
-    facts.STATE: InboxFold._change_state,  # noqa: SLF001 the table belongs to the class
-    said.RUN_BEGAN: InboxFold._begin,  # noqa: SLF001 the table belongs to the class
-    said.APPLIED: InboxFold._apply,  # noqa: SLF001 the table belongs to the class
-    said.RUN_ENDED: InboxFold._end_run,  # noqa: SLF001 the table belongs to the class
-}
+_KNOWN: Final = frozenset(
+    {
+        facts.ACCEPTED,
+        facts.RECOVERED,
+        facts.STAGED,
+        facts.ENDED,
+        facts.STATE,
+        said.RUN_BEGAN,
+        said.APPLIED,
+        said.RUN_ENDED,
+    }
+)
+"""All others say nothing of an inbox."""
 
 
 def is_exhausted(record: InputRecord) -> bool:
