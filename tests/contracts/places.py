@@ -22,8 +22,10 @@ def in_memory(clock: Clock | None = None) -> Generator[OpenStore, None, None]:
 
     @asynccontextmanager
     async def open_store() -> AsyncGenerator[Store, None]:
-        yield store
-        await store.aclose()
+        try:
+            yield store
+        finally:
+            await store.aclose()
 
     yield open_store
 
@@ -43,8 +45,10 @@ def in_a_file(clock: Clock | None = None) -> Generator[OpenStore, None, None]:
                 lane=lambda _: InlineLane(),
                 lock=None,
             )
-            yield store
-            await store.aclose()
+            try:
+                yield store
+            finally:
+                await store.aclose()
 
         yield open_store
 

@@ -70,7 +70,7 @@ class RunDesk:
         self._runtime, self._run_id = runtime, run_id
         self._asked: tuple[str, ...] = ()
         self.joined: list[str] = []
-        self.is_noted = self.is_closed = False
+        self.is_noted = self.is_closed = self.is_cut_off = False
 
     def steered(self) -> Steered | None:
         """See ``RunInbox.steered``."""
@@ -126,6 +126,7 @@ class SessionRuntime:
         self._waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.Future[None] | None = None
+        self._desk: RunDesk | None = None
 
     # -- what it is ----------------------------------------------------------------------------
 
@@ -265,11 +266,13 @@ class SessionRuntime:
 
     async def _run(self, executor: Executor, run_id: str) -> None:
         batch = self.inbox.take(run_id)
-        desk = RunDesk(self, run_id)
+        desk = self._desk = RunDesk(self, run_id)
         outcome: Outcome = RuntimeTerminated(reason="the runtime was stopped")
         try:
             if any(r.recoveries for r in batch.records):
                 await self._keep(InputsStaged(run_id=run_id, input_ids=batch.ids))
+            if desk.is_cut_off:
+                raise RunCancelled
             output = await executor.apply(run_id, batch, desk)
         except RunCancelled as error:
             outcome = Abandoned(reason="cancelled", error=error)
@@ -282,6 +285,7 @@ class SessionRuntime:
         else:
             desk.is_closed = True
             outcome = self._of(output)
+        self._desk = None
         await self._conclude(batch, desk, outcome)
 
     def _of(self, output: ApplyOutput) -> Outcome:
@@ -324,6 +328,8 @@ class SessionRuntime:
 
     async def _rest(self, ms: int) -> None:
         """Waits for a better moment; a hold, a retirement or an end cuts it short."""
+        if self._held or self.state in ENDED:
+            return
         self._pause = asyncio.get_running_loop().create_future()
         await asyncio.wait([self._pause], timeout=ms / 1000)
         self._pause = None
@@ -360,7 +366,9 @@ class SessionRuntime:
         self.wake()
 
     async def interrupt(self) -> None:
-        """Cancels the run that is going on; queued inputs stay."""
+        """Cancels the run that is going on, also one that is about to begin; the others stay."""
+        if self._desk is not None:
+            self._desk.is_cut_off = True
         if self._executor is not None:
             await self._executor.cancel_current_run()
 

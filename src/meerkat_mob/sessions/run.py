@@ -36,6 +36,11 @@ class Steered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class RunInbox(Protocol):
     """The inbox of a run's inputs: told of each fact in the step in which it is kept."""
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the run was interrupted before the session knew of it."""
+        ...
+
     def steered(self) -> Steered | None:
         """What is to join the run now. Nothing of it is consumed before ``applied``."""
         ...
@@ -98,7 +103,8 @@ class Run:
     def insist(self) -> None:
         """The first step. Raises ``CancelledError`` when it was interrupted before it."""
         self._is_on = True
-        if self._is_cut_off:
+        inbox = None if self.ticket is None else self.ticket.inbox
+        if self._is_cut_off or (inbox is not None and inbox.is_cut_off):
             raise asyncio.CancelledError
 
     def cut_off(self) -> None:
