@@ -69,6 +69,24 @@ async def a_document_that_says_little_goes_on_as_its_request_says(open_store: Op
         same((await service.read("mine")).state.model, "scripted", "the model")
 
 
+async def the_filters_of_an_old_document_are_in_force(open_store: OpenStore) -> None:
+    """8.3, 1.7: where it has none of today's form; after a restart they are of that form."""
+    tools = (a_tool_that_echoes(), a_tool_that_echoes("other"))
+    entries = {"tool_scope_external_filter": {"deny": ["echo"]}}
+    old = with_metadata(new_session("mine", now=5), entries, now=6)
+    request = _going_on(old)
+    build = msgspec.structs.replace(request.build, external_tools=tools)
+    llm = ScriptedLlm(["one", "two"])
+    async with sessions_in(open_store, llm) as service:
+        await service.create_session(msgspec.structs.replace(request, build=build))
+        await service.start_turn("mine", a_turn())
+    async with sessions_in(open_store, llm) as service:
+        await service.resume_session("mine", RecoveryOverrides(external_tools=tools))
+        await service.start_turn("mine", a_turn())
+    found = [[tool.name for tool in request.tools] for request in llm.requests]
+    same(found, [["other"], ["other"]], "what the model saw")
+
+
 async def images_leave_an_imported_document(open_store: OpenStore) -> None:
     """BLB-3: those in its messages, and those in what waits for its next turn."""
     async with sessions_in(open_store) as service:
