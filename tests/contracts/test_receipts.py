@@ -144,6 +144,8 @@ def kept_in(place: Place) -> Generator[OpenService, None, None]:
 class Inbox:
     """Gives a run what is to join it, and keeps the receipts of that."""
 
+    is_cut_off: bool = False
+
     def __init__(self, texts: Sequence[str], start: int) -> None:
         messages = tuple(UserMessage(content=text) for text in texts)
         ids = tuple(f"steered-{start}-{n}" for n in range(len(texts)))
