@@ -11,6 +11,7 @@ import pytest
 from meerkat_mob.core.content import ImageBlock
 from meerkat_mob.core.events import ToolExecutionStarted
 from meerkat_mob.core.inputs import Input
+from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import LlmFailed, RuntimeNotReady, StoreFailed
 from meerkat_mob.llm import ScriptedLlm, call, fail, hang
@@ -315,29 +316,37 @@ async def test_killed_at_any_commit_everything_accepted_runs_once(place: Place) 
     """INV-5: accepted means it runs, a receipt means never again; receipts hold (INV-4)."""
     for killed_at in range(1, 40):
         with place() as open_store:
-            disk, accepted = BreakingStore(lambda n, at=killed_at: n >= at), list[str]()
-            answers = ScriptedLlm(lambda r: call("echo") if len(r.messages) % 4 == 1 else "ok")
-            try:
-                async with a_process(open_store, answers, disk) as office:
-                    for n in range(4):
-                        mode = "steer" if n == 2 else "queue"
-                        item = a_prompt(f"do {n}", f"in-{n}", key=f"k{n}", mode=mode)
-                        await office.adapter.accept_input(SESSION, item)
-                        accepted.append(f"do {n}")
-                    while office.adapter.is_busy(SESSION) and disk.commits < killed_at:
-                        await asyncio.sleep(0)
-                    done = disk.commits < killed_at
-            except StoreFailed:
-                done = False
+            accepted, done = await _killed_at(killed_at, open_store)
             if done:
                 return
             if killed_at > 1:
-                async with a_process(open_store, answers, ids=f"after-{killed_at}") as office:
+                async with a_process(open_store, _answers(), ids=f"after-{killed_at}") as office:
                     await office.idle()
                     assert sorted(await office.heard()) == sorted(accepted)
                     facts = await office.service.read_facts(SESSION)
                     assert all(check.agrees for check in verify_receipts(facts))
     raise AssertionError("the story has more commits than were tried")
+
+
+def _answers() -> ScriptedLlm:
+    return ScriptedLlm(lambda r: call("echo") if len(r.messages) % 4 == 1 else "ok")
+
+
+async def _killed_at(number: int, open_store: OpenStore) -> tuple[list[str], bool]:
+    """What was accepted before a commit that never came, and whether the story ended before it."""
+    disk, accepted = BreakingStore(lambda n: n >= number), list[str]()
+    try:
+        async with a_process(open_store, _answers(), disk) as office:
+            for n in range(4):
+                mode: HandlingMode = "steer" if n == 2 else "queue"
+                item = a_prompt(f"do {n}", f"in-{n}", key=f"k{n}", mode=mode)
+                await office.adapter.accept_input(SESSION, item)
+                accepted.append(f"do {n}")
+            while office.adapter.is_busy(SESSION) and disk.commits < number:
+                await asyncio.sleep(0)
+    except StoreFailed:
+        pass
+    return accepted, disk.commits < number
 
 
 async def test_a_run_can_be_stopped_before_its_session_knows_of_it(place: Place) -> None:
