@@ -165,7 +165,7 @@ async def read_kept(reader: StoreReader, session_id: str) -> KeptSession:
     fold, revision, receipts = Fold(session_id), 0, 0
     damage: StoreCorrupt | None = None
     try:
-        async with aclosing(_pages(reader, STREAM + session_id)) as pages:
+        async with aclosing(pages_of(reader, STREAM + session_id)) as pages:
             async for page in pages:
                 fold.add(page)
                 receipts += sum(map(_has_receipt, page))
@@ -184,7 +184,7 @@ async def read_kept(reader: StoreReader, session_id: str) -> KeptSession:
     )
 
 
-async def _pages(reader: StoreReader, stream: str) -> AsyncGenerator[tuple[Record, ...], None]:
+async def pages_of(reader: StoreReader, stream: str) -> AsyncGenerator[tuple[Record, ...], None]:
     """All records of a stream; those before a damaged one come before its error."""
     after, limit = 0, PAGE
     damage: StoreCorrupt | None = None

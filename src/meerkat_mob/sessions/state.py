@@ -15,7 +15,7 @@ from meerkat_mob.core.build_state import SessionBuildState
 from meerkat_mob.core.deferred_turn import DeferredTurnState
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import SessionMetadata
-from meerkat_mob.core.provider_names import Provider, infer_provider
+from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.reserved import (
     ARCHIVED,
     BUILD_STATE,
@@ -130,7 +130,7 @@ def with_answerer(state: SessionState, answerer: str) -> SessionState:
     """The state of a session that this provider answers for."""
     provider = state.metadata.provider
     if answerer != state.answered_by:
-        provider = _provider(answerer) or infer_provider(state.metadata.model)
+        provider = _provider(answerer) or provider
     return msgspec.structs.replace(
         state,
         answered_by=answerer,

@@ -15,7 +15,7 @@ import click
 import meerkat_mob
 from meerkat_mob.surfaces.cli import exit_codes
 from meerkat_mob.surfaces.cli.ending import ended, interrupted
-from meerkat_mob.surfaces.cli.session_commands import sessions
+from meerkat_mob.surfaces.cli.session_commands import inputs, receipts, sessions
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
     from meerkat_mob.surfaces.cli.options import RunOptions
@@ -187,7 +187,8 @@ def completion(shell: Shell) -> int:
     return exit_codes.OK
 
 
-cli.add_command(sessions)
+for command in (sessions, inputs, receipts):
+    cli.add_command(command)
 
 
 # -- what they do ------------------------------------------------------------------------------

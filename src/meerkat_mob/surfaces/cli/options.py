@@ -64,6 +64,15 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     json: bool = False
 
 
+class InboxOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob inputs`` and ``receipts``. No session: those of all."""
+
+    realm: Path
+    session: str | None = None
+    all: bool = False
+    json: bool = False
+
+
 class ShowOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``meerkat-mob sessions show``. ``last`` is how many messages; None for all."""
 

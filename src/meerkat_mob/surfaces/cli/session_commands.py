@@ -159,3 +159,41 @@ def export(
 
     options = ExportOptions(realm=realm, session=session, form=form, output=output, partial=partial)
     return ended(lambda streams: export_to(options, streams), as_json=False, debug=debug)
+
+
+_one_session = click.argument("session", required=False, shell_complete=_sessions)
+
+
+@click.command(short_help="Show what sessions were given to do.")
+@_realm
+@_one_session
+@click.option("--all", "all_", is_flag=True, help="Those that have ended too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_debug
+def inputs(*, realm: Path, session: str | None, all_: bool, as_json: bool, debug: bool) -> int:
+    """Show what the sessions of REALM accepted and still have to do; of one SESSION all of it.
+
+    An input that waits may be in a run at this moment: only the holder of the realm knows.
+    """
+    from meerkat_mob.surfaces.cli.inputs import show_inputs
+    from meerkat_mob.surfaces.cli.options import InboxOptions
+
+    options = InboxOptions(realm=realm, session=session, all=all_, json=as_json)
+    return ended(lambda streams: show_inputs(options, streams), as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Hold the receipts of runs against what is stored.")
+@_realm
+@_one_session
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_debug
+def receipts(*, realm: Path, session: str | None, as_json: bool, debug: bool) -> int:
+    """Verify the receipts of REALM, or of one SESSION, against the stored messages.
+
+    The exit code is 1 when a receipt does not agree with them; the first difference is named.
+    """
+    from meerkat_mob.surfaces.cli.options import InboxOptions
+    from meerkat_mob.surfaces.cli.receipts import show_receipts
+
+    options = InboxOptions(realm=realm, session=session, json=as_json)
+    return ended(lambda streams: show_receipts(options, streams), as_json=as_json, debug=debug)
