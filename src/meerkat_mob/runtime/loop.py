@@ -28,7 +28,8 @@ from meerkat_mob.errors import (
     StoreError,
 )
 from meerkat_mob.runtime.activity import Activity
-from meerkat_mob.runtime.executor import Executor, message_of
+from meerkat_mob.runtime.desk import RunDesk
+from meerkat_mob.runtime.executor import Executor
 from meerkat_mob.runtime.facts import (
     InputsEnded,
     InputsRecovered,
@@ -56,48 +57,10 @@ from meerkat_mob.runtime.log import InboxLog
 from meerkat_mob.runtime.policy import Policy
 from meerkat_mob.runtime.recovery import InboxFold, RecoveryReport, is_exhausted
 from meerkat_mob.runtime.state import ACCEPTS, ENDED, FROM, Move, RuntimeState
-from meerkat_mob.sessions import Steered
 
 RECEIPTS: Final = 1024
 PAUSES_MS: Final = (1_000, 4_000)
 """How long a run that could not be kept waits for its next attempt."""
-
-
-class RunDesk:
-    """What the session tells us of one run, in the step in which it is kept: see ``RunInbox``."""
-
-    def __init__(self, runtime: SessionRuntime, run_id: str) -> None:
-        self._runtime, self._run_id = runtime, run_id
-        self._asked: tuple[str, ...] = ()
-        self.joined: list[str] = []
-        self.is_noted = self.is_closed = self.is_cut_off = False
-
-    def steered(self) -> Steered | None:
-        """See ``RunInbox.steered``."""
-        records = self._runtime.inbox.take_steering(self._run_id)
-        self._asked = tuple(r.item.header.id for r in records)
-        messages = tuple(m for r in records if (m := message_of(r.item)) is not None)
-        return Steered(input_ids=self._asked, messages=messages) if records else None
-
-    def applied(self, steered: Steered, receipt: Receipt) -> None:
-        """See ``RunInbox.applied``."""
-        self._asked = ()
-        self.joined += steered.input_ids
-        self._runtime.keep_receipt(receipt)
-
-    def noted(self) -> None:
-        """See ``RunInbox.noted``."""
-        self.is_noted = True
-
-    def closed(self, receipt: Receipt | None) -> None:
-        """See ``RunInbox.closed``."""
-        self.is_closed = True
-        if receipt is not None:
-            self._runtime.keep_receipt(receipt)
-
-    def left(self) -> tuple[str, ...]:
-        """What was to join and did not."""
-        return self._asked
 
 
 class SessionRuntime:
@@ -266,7 +229,7 @@ class SessionRuntime:
 
     async def _run(self, executor: Executor, run_id: str) -> None:
         batch = self.inbox.take(run_id)
-        desk = self._desk = RunDesk(self, run_id)
+        desk = self._desk = RunDesk(self.inbox, run_id, self._keep_receipt)
         outcome: Outcome = RuntimeTerminated(reason="the runtime was stopped")
         try:
             if any(r.recoveries for r in batch.records):
@@ -289,12 +252,11 @@ class SessionRuntime:
         await self._conclude(batch, desk, outcome)
 
     def _of(self, output: ApplyOutput) -> Outcome:
-        self.keep_receipt(output.receipt)
+        self._keep_receipt(output.receipt)
         result = output.result
         return CompletedWithoutResult() if result is None else Completed(result=result)
 
-    def keep_receipt(self, receipt: Receipt) -> None:
-        """A receipt is kept."""
+    def _keep_receipt(self, receipt: Receipt) -> None:
         self.receipts[receipt.run_id, receipt.sequence] = receipt
         while len(self.receipts) > RECEIPTS:
             self.receipts.popitem(last=False)
