@@ -14,6 +14,7 @@ from meerkat_mob.core.blobs import Blob, blob_id
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.messages import SystemMessage, ToolResults, UserMessage, text_of_message
 from meerkat_mob.core.metadata import SessionLlmIdentity
+from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome
@@ -61,6 +62,9 @@ class Session:
             await asyncio.get_running_loop().create_future()
         if place == self.fails_at:
             raise StoreFailed(path="realm", why="disk full")
+
+    def news(self) -> News | None:
+        return None
 
     async def steer(self) -> bool:
         if not self.joining:

@@ -21,6 +21,7 @@ from meerkat_mob.core.inputs import Receipt
 from meerkat_mob.core.jsonvalue import JsonObject
 from meerkat_mob.core.messages import UserMessage, encode_message
 from meerkat_mob.core.requests import StartTurnRequest
+from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm import Reply, ScriptedLlm, call, fail, say
@@ -151,6 +152,9 @@ class Inbox:
         ids = tuple(f"steered-{start}-{n}" for n in range(len(texts)))
         self.waiting = Steered(input_ids=ids, messages=messages) if texts else None
         self.receipts: list[Receipt] = []
+
+    def news(self) -> News | None:
+        return None
 
     def steered(self) -> Steered | None:
         return self.waiting

@@ -158,11 +158,13 @@ class Agent:
         return await self._run(prompt)
 
     async def run_pending(self) -> RunResult:
-        """A run that continues from what the transcript waits for; pushes no message.
+        """A run that continues from what the transcript waits for, or tells what jobs came to.
+
+        It pushes no message.
 
         Raises ``NoPendingBoundary``, without any event, when it waits for nothing.
         """
-        if not self._transcript.has_pending_boundary:
+        if not self._transcript.has_pending_boundary and self._context.news() is None:
             raise NoPendingBoundary
         return await self._run(UNSET)
 
@@ -188,7 +190,7 @@ class Agent:
         self._emit(RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code))
 
     async def _turns(self) -> RunResult:
-        around = Surroundings(self._context, self._transcript, self._tools)
+        around = Surroundings(self._context, self._transcript, self._tools, self._emit)
         text, turns, calls = "", 0, 0
         while turns < self._spec.max_turns:
             await around.refresh()
@@ -257,10 +259,10 @@ class Agent:
         return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
 
     def _request(self, around: Surroundings) -> LlmRequest:
-        spec = self._spec
+        spec, said = self._spec, self._transcript.view()
         return LlmRequest(
             model=spec.model,
-            messages=self._transcript.view(),
+            messages=said if around.notice is None else (*said, around.notice),
             tools=around.tools.definitions,
             max_tokens=spec.max_tokens,
             provider_params=spec.provider_params,

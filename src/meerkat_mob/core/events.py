@@ -99,6 +99,22 @@ class ReasoningComplete(
     content: str
 
 
+class BackgroundJobCompleted(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="background_job_completed",
+):
+    """A background job has ended, and the model is about to be told of it."""
+
+    job_id: str
+    display_name: str
+    status: str
+    detail: str
+
+
 class ToolCallRequested(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="tool_call_requested"
 ):
@@ -199,6 +215,7 @@ AgentEvent: TypeAlias = (
     | ToolResultReceived
     | TurnCompleted
     | Retrying
+    | BackgroundJobCompleted
     | StreamTruncated
 )
 

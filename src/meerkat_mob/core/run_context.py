@@ -8,9 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+import msgspec
+
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
+from meerkat_mob.core.events import BackgroundJobCompleted
+from meerkat_mob.core.messages import SystemNotice
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import ToolFilter
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """Background jobs that ended since the model was last told: for it, and for watchers."""
+
+    notice: SystemNotice
+    jobs: tuple[BackgroundJobCompleted, ...]
 
 
 class RunContext(Protocol):
@@ -45,6 +56,14 @@ class RunContext(Protocol):
         """
         ...
 
+    def news(self) -> News | None:
+        """What the model has not been told of background work; it counts as pending (W18).
+
+        Asked at each boundary. It is part of every call of this run and of no transcript; it is
+        told when the run completes, so after one that failed the next run tells it again.
+        """
+        ...
+
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that are there."""
         ...
@@ -67,6 +86,10 @@ class NoSession:
     async def steer(self) -> bool:
         """Nobody joins."""
         return False
+
+    def news(self) -> News | None:
+        """None."""
+        return None
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """None but those the transcript holds itself."""

@@ -17,9 +17,10 @@ from meerkat_mob.core.inputs import Input, Receipt
 from meerkat_mob.errors import PersistenceDisabled, RuntimeNotReady
 from meerkat_mob.runtime.activity import Activity
 from meerkat_mob.runtime.executor import Executor
-from meerkat_mob.runtime.inbox import InputRecord, Outcome
+from meerkat_mob.runtime.inbox import BOUND, InputRecord, Outcome
 from meerkat_mob.runtime.log import InboxLog, NoLog, StreamLog
 from meerkat_mob.runtime.loop import SessionRuntime
+from meerkat_mob.runtime.operations import RuntimeBindings
 from meerkat_mob.runtime.policy import decide, rejection
 from meerkat_mob.runtime.recovery import RecoveryReport
 from meerkat_mob.runtime.state import ACCEPTS, ENDED, RuntimeState
@@ -55,8 +56,10 @@ AcceptOutcome = Accepted | Deduplicated
 class RuntimeSessionAdapter:
     """The runtimes of many sessions (spec sessions 5.10)."""
 
-    def __init__(self, log: InboxLog, *, ids: Callable[[], str], clock: Clock) -> None:
-        self._log, self._ids, self._clock = log, ids, clock
+    def __init__(
+        self, log: InboxLog, *, ids: Callable[[], str], clock: Clock, inbox_bound: int
+    ) -> None:
+        self._log, self._ids, self._clock, self._bound = log, ids, clock, inbox_bound
         self._runtimes: dict[str, SessionRuntime] = {}
         self._recovering: dict[str, asyncio.Task[RecoveryReport]] = {}
         self.activity = Activity()
@@ -64,14 +67,26 @@ class RuntimeSessionAdapter:
 
     @classmethod
     def ephemeral(
-        cls, *, ids: Callable[[], str], clock: Clock = _target.now_ms
+        cls,
+        *,
+        ids: Callable[[], str],
+        clock: Clock = _target.now_ms,
+        inbox_bound: int = BOUND,
     ) -> RuntimeSessionAdapter:
-        """An adapter whose records end with the process."""
-        return cls(NoLog(), ids=ids, clock=clock)
+        """An adapter whose records end with the process.
+
+        ``inbox_bound`` is how many inputs of a session may wait; one more is refused.
+        """
+        return cls(NoLog(), ids=ids, clock=clock, inbox_bound=inbox_bound)
 
     @classmethod
     def persistent(
-        cls, sessions: SessionService, *, ids: Callable[[], str], clock: Clock = _target.now_ms
+        cls,
+        sessions: SessionService,
+        *,
+        ids: Callable[[], str],
+        clock: Clock = _target.now_ms,
+        inbox_bound: int = BOUND,
     ) -> RuntimeSessionAdapter:
         """An adapter whose records are kept in the streams of the sessions of a service.
 
@@ -79,7 +94,7 @@ class RuntimeSessionAdapter:
         """
         if not sessions.supports_persistent_sessions:
             raise PersistenceDisabled(what="a durable inbox")
-        return cls(StreamLog(sessions), ids=ids, clock=clock)
+        return cls(StreamLog(sessions), ids=ids, clock=clock, inbox_bound=inbox_bound)
 
     # -- sessions ------------------------------------------------------------------------------
 
@@ -117,6 +132,7 @@ class RuntimeSessionAdapter:
             activity=self.activity,
             clock=self._clock,
             ids=self._ids,
+            bound=self._bound,
         )
         report = await runtime.recover()
         self._runtimes[session_id] = runtime
@@ -160,6 +176,13 @@ class RuntimeSessionAdapter:
         """Requests with these intents will not wake the session (POL-1)."""
         self._runtime(session_id).silent_intents = frozenset(intents)
 
+    def prepare_bindings(self, session_id: str) -> RuntimeBindings:
+        """What an agent needs of its session's runtime: the same registry on every call (5.10).
+
+        Raises ``RuntimeNotReady`` for a session without an inbox.
+        """
+        return RuntimeBindings(operations=self._runtime(session_id).jobs.registry)
+
     # -- inputs --------------------------------------------------------------------------------
 
     async def accept_input(self, session_id: str, item: Input) -> AcceptOutcome:
@@ -169,6 +192,13 @@ class RuntimeSessionAdapter:
         contradicts itself, ``InboxFull`` at the bound, ``StoreError`` when it cannot be kept.
         """
         return await self._accept(self._runtime(session_id), item)
+
+    async def accept_input_without_wake(self, session_id: str, item: Input) -> AcceptOutcome:
+        """Takes an input that asks for no run: it precedes the next one, whoever asks for that.
+
+        Raises as ``accept_input`` does.
+        """
+        return await self._accept(self._runtime(session_id), item, wakes=False)
 
     async def accept_input_with_completion(
         self, session_id: str, item: Input
@@ -186,12 +216,16 @@ class RuntimeSessionAdapter:
         runtime: SessionRuntime,
         item: Input,
         waiter: asyncio.Future[Outcome] | None = None,
+        *,
+        wakes: bool = True,
     ) -> AcceptOutcome:
         if runtime.state not in ACCEPTS:
             raise RuntimeNotReady(session_id=runtime.session_id, state=runtime.state.value)
         if (refused := rejection(item)) is not None:
             raise refused
         policy = decide(item, silent_intents=runtime.silent_intents, keep_alive=runtime.keep_alive)
+        if not wakes:
+            policy = msgspec.structs.replace(policy, wakes=False)
         existing = await runtime.accept(item, policy, waiter)
         if existing is not None:
             return Deduplicated(input_id=item.header.id, existing_id=existing)

@@ -21,7 +21,7 @@ from meerkat_mob.errors import InboxFull, MeerkatError
 from meerkat_mob.runtime.policy import Lane, Policy, goes_with
 
 BOUND: Final = 1024
-"""Inputs that have not ended yet; one more is refused."""
+"""Inputs that have not ended yet, when nothing else is said; one more is refused."""
 KEPT: Final = 1024
 """Records of ended inputs that stay readable."""
 KEYS_KEPT: Final = 65_536
@@ -131,9 +131,10 @@ class Inbox:
         *,
         clock: Clock,
         keys_kept: int = KEYS_KEPT,
+        bound: int = BOUND,
     ) -> None:
         self._session_id, self._ended, self._keys_kept = session_id, ended, keys_kept
-        self._clock = clock
+        self._clock, self._bound = clock, bound
         self._records: dict[str, InputRecord] = {}
         self._keys: dict[str, str] = {}
         self._lanes: dict[Lane, deque[str]] = {"steer": deque(), "queue": deque()}
@@ -153,13 +154,18 @@ class Inbox:
         key = item.header.idempotency_key
         return None if key is UNSET else self._keys.get(key)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would be refused."""
+        return len(self._records) - len(self._finished) + self._arriving >= self._bound
+
     def make_room(self) -> int:
         """A place in the queue, for an input that is about to be kept.
 
         Raises ``InboxFull`` and changes nothing at the bound.
         """
-        if len(self._records) - len(self._finished) + self._arriving >= BOUND:
-            raise InboxFull(session_id=self._session_id, bound=BOUND)
+        if self.is_full:
+            raise InboxFull(session_id=self._session_id, bound=self._bound)
         self._arriving += 1
         self._admissions += 1
         return self._admissions

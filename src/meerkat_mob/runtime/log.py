@@ -12,9 +12,11 @@ import msgspec
 
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import DuplicateKey
+from meerkat_mob.runtime import operations
 from meerkat_mob.runtime.facts import InputAccepted, RuntimeFact, record_of
+from meerkat_mob.runtime.operations import OperationFact
 from meerkat_mob.sessions import SessionService, StreamFacts
-from meerkat_mob.store import Record
+from meerkat_mob.store import NewRecord, Record
 
 PAGE: Final = 1000
 
@@ -30,7 +32,7 @@ class InboxLog(Protocol):
     async def keep(
         self,
         session_id: str,
-        facts: Sequence[RuntimeFact],
+        facts: Sequence[RuntimeFact] | Sequence[OperationFact],
         *,
         unique: tuple[str, ...] = (),
         blobs: tuple[Blob, ...] = (),
@@ -56,7 +58,7 @@ class NoLog:
     async def keep(
         self,
         session_id: str,
-        facts: Sequence[RuntimeFact],
+        facts: Sequence[RuntimeFact] | Sequence[OperationFact],
         *,
         unique: tuple[str, ...] = (),
         blobs: tuple[Blob, ...] = (),
@@ -87,14 +89,14 @@ class StreamLog:
     async def keep(
         self,
         session_id: str,
-        facts: Sequence[RuntimeFact],
+        facts: Sequence[RuntimeFact] | Sequence[OperationFact],
         *,
         unique: tuple[str, ...] = (),
         blobs: tuple[Blob, ...] = (),
         then: Callable[[], None] | None = None,
     ) -> str | None:
         """See ``InboxLog.keep``."""
-        kept = StreamFacts(records=tuple(map(record_of, facts)), unique=unique, blobs=blobs)
+        kept = StreamFacts(records=tuple(map(_record_of, facts)), unique=unique, blobs=blobs)
         try:
             await self._sessions.append_facts(session_id, kept, then=then)
         except DuplicateKey as taken:
@@ -108,6 +110,10 @@ class StreamLog:
         while page := await self._sessions.read_facts(session_id, after=after, limit=PAGE):
             yield page
             after = page[-1].seq
+
+
+def _record_of(fact: RuntimeFact | OperationFact) -> NewRecord:
+    return record_of(fact) if isinstance(fact, RuntimeFact) else operations.record_of(fact)
 
 
 class _Header(msgspec.Struct):

@@ -41,6 +41,7 @@ from meerkat_mob.runtime.facts import (
 )
 from meerkat_mob.runtime.inbox import (
     ATTEMPTS,
+    BOUND,
     LEGAL,
     Abandoned,
     AbandonReason,
@@ -53,8 +54,10 @@ from meerkat_mob.runtime.inbox import (
     Outcome,
     RuntimeTerminated,
 )
+from meerkat_mob.runtime.jobs import Jobs
 from meerkat_mob.runtime.log import InboxLog
-from meerkat_mob.runtime.policy import Policy
+from meerkat_mob.runtime.operations import OperationFold
+from meerkat_mob.runtime.policy import Policy, decide
 from meerkat_mob.runtime.recovery import InboxFold, RecoveryReport, is_exhausted
 from meerkat_mob.runtime.state import ACCEPTS, ENDED, FROM, Move, RuntimeState
 
@@ -75,15 +78,17 @@ class SessionRuntime:
         activity: Activity,
         clock: Clock,
         ids: Callable[[], str],
+        bound: int = BOUND,
     ) -> None:
         self.session_id, self.keep_alive = session_id, keep_alive
         self.state = RuntimeState.IDLE
         self.silent_intents: frozenset[str] = frozenset()
-        self.inbox = Inbox(session_id, self._tell, clock=clock)
+        self.inbox = Inbox(session_id, self._tell, clock=clock, bound=bound)
         self.receipts: OrderedDict[tuple[str, int], Receipt] = OrderedDict()
         self._log, self._activity, self._ids = log, activity, ids
         self._executor: Executor | None = None
         self._held = False
+        self.jobs = Jobs(session_id, log=log, clock=clock, ids=ids, changed=self._look_at_jobs)
         self._resting = RuntimeState.IDLE
         self._arriving: dict[str, asyncio.Future[None]] = {}
         self._waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
@@ -116,6 +121,7 @@ class SessionRuntime:
             if self.state in FROM[Move.ATTACH]:
                 self.state = RuntimeState.ATTACHED
             self.wake()
+            self._look_at_jobs()
 
     async def recover(self) -> RecoveryReport:
         """Takes what a restart finds, and keeps that it did. Nothing runs before ``attach``.
@@ -123,10 +129,11 @@ class SessionRuntime:
         What was tried often enough by processes that did not live to its end is abandoned. Raises
         ``StoreError``.
         """
-        fold = InboxFold()
+        fold, jobs = InboxFold(), OperationFold(self.session_id)
         async with aclosing(self._log.read(self.session_id)) as pages:
             async for page in pages:
                 fold.add(page)
+                jobs.add(page)
         self.state = fold.state
         self.receipts = OrderedDict(list(fold.receipts.items())[-RECEIPTS:])
         waiting = fold.waiting()
@@ -139,6 +146,7 @@ class SessionRuntime:
         spent = _ids_of(r for r in waiting if is_exhausted(r))
         if spent:
             await self._abandon(spent, "max_attempts_exhausted")
+        await self.jobs.recover(jobs.book)
         return RecoveryReport(
             recovered=len(waiting), requeued=len(waiting) - len(spent), abandoned=len(spent)
         )
@@ -225,11 +233,12 @@ class SessionRuntime:
         finally:
             self._task = None
             await self._end_what_never_runs()
+            self._look_at_jobs()
             self._activity.changed()
 
     async def _run(self, executor: Executor, run_id: str) -> None:
         batch = self.inbox.take(run_id)
-        desk = self._desk = RunDesk(self.inbox, run_id, self._keep_receipt)
+        desk = self._desk = RunDesk(self.inbox, run_id, self._keep_receipt, self.jobs.registry.news)
         outcome: Outcome = RuntimeTerminated(reason="the runtime was stopped")
         try:
             if any(r.recoveries for r in batch.records):
@@ -250,6 +259,18 @@ class SessionRuntime:
             outcome = self._of(output)
         self._desk = None
         await self._conclude(batch, desk, outcome)
+        if isinstance(outcome, Completed):
+            await self.jobs.told(desk.told)
+
+    def _look_at_jobs(self) -> None:
+        """Wakes a session that rests for background work that has ended (LP-4)."""
+        free = self._executor is not None and not self._held and self.state in ACCEPTS
+        item = self.jobs.wake(quiescent=free and not self.busy and not self.inbox.is_full)
+        if item is not None and self.inbox.known(item) is None:
+            policy = decide(item, silent_intents=self.silent_intents, keep_alive=self.keep_alive)
+            self.inbox.admit(item, policy, self.inbox.make_room())
+            self.inbox.give_up_room()
+            self.wake()
 
     def _of(self, output: ApplyOutput) -> Outcome:
         self._keep_receipt(output.receipt)
@@ -326,6 +347,7 @@ class SessionRuntime:
         self._held = held
         self._cut_rest_short()
         self.wake()
+        self._look_at_jobs()
 
     async def interrupt(self) -> None:
         """Cancels the run that is going on, also one that is about to begin; the others stay."""
@@ -362,6 +384,7 @@ class SessionRuntime:
         await self._change(state)
         count = await self._abandon_all(reason)
         await self._end_run()
+        await self.jobs.end(f"its session was {reason}")
         return count
 
     async def leave(self, reason: str) -> None:
@@ -371,6 +394,7 @@ class SessionRuntime:
             if record.phase is InputPhase.QUEUED:
                 self.inbox.end(record.item.header.id, RuntimeTerminated(reason=reason))
         await self._end_run()
+        await self.jobs.end(reason)
 
     async def _end_run(self) -> None:
         self._cut_rest_short()

@@ -31,6 +31,7 @@ from meerkat_mob.core.inputs import Receipt
 from meerkat_mob.core.metadata import SessionLlmIdentity, identity_of, with_identity
 from meerkat_mob.core.repair import OUTCOME_UNKNOWN, close_open_calls
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
+from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, render_prompt
 from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.errors import (
@@ -389,6 +390,12 @@ class LiveSession:
         facts: tuple[RunFact, ...] = (*run.began_now(), Applied(receipt=receipt))
         install = self._installing(after, self.shown, then)
         await self._ledger.keep(self.kept, after, facts, install)
+
+    def news(self) -> News | None:
+        """What the model has not been told of background work."""
+        run = self._run
+        inbox = None if run is None or run.ticket is None else run.ticket.inbox
+        return None if inbox is None else inbox.news()
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that were kept."""

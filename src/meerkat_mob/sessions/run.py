@@ -17,6 +17,7 @@ from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed, RunResu
 from meerkat_mob.core.inputs import Boundary, Receipt
 from meerkat_mob.core.messages import ToolResult, UserMessage
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
+from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
 from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.transcript import Transcript
@@ -43,6 +44,10 @@ class RunInbox(Protocol):
 
     def steered(self) -> Steered | None:
         """What is to join the run now. Nothing of it is consumed before ``applied``."""
+        ...
+
+    def news(self) -> News | None:
+        """What the model has not been told of the session's background work."""
         ...
 
     def applied(self, steered: Steered, receipt: Receipt) -> None:

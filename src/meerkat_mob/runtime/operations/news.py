@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from meerkat_mob.core.events import BackgroundJobCompleted
 from meerkat_mob.core.inputs import ContinuationInput, InputHeader, SystemSource
 from meerkat_mob.core.messages import SystemNotice
 from meerkat_mob.runtime.operations.feed import FeedEntry, FeedSlice
@@ -67,6 +68,19 @@ class JobNews(msgspec.Struct, frozen=True, kw_only=True):
     def notice(self) -> SystemNotice:
         """What the next request says of them."""
         return SystemNotice(kind="background_job", body="\n".join(self._lines()))
+
+    @property
+    def announced(self) -> tuple[BackgroundJobCompleted, ...]:
+        """The same as events, one for each job."""
+        return tuple(
+            BackgroundJobCompleted(
+                job_id=entry.operation_id,
+                display_name=entry.display_name,
+                status=status_of(entry.outcome).value,
+                detail=detail_of(entry.outcome),
+            )
+            for entry in self.jobs
+        )
 
     def _lines(self) -> list[str]:
         older, told = self.jobs[:-DETAILED], self.jobs[-DETAILED:]
