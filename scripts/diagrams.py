@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, TypeVar
 from meerkat_mob.mob.events import Fact, MobDestroyed, MobResumed, MobStopped
 from meerkat_mob.mob.state import ALLOWED, Command, MobState, after
 from meerkat_mob.runtime import inbox, state
+from meerkat_mob.runtime.operations import STEPS, OperationStatus
 from meerkat_mob.sessions import admission
 from scripts.places import ROOT
 
@@ -80,6 +81,14 @@ def runtime_edges() -> Iterable[Edge]:
                 yield here.value, _THEN[move].value, move.value
 
 
+def operation_edges() -> Iterable[Edge]:
+    """What may happen to background work."""
+    for move, row in STEPS.items():
+        for here, then in row.items():
+            if here is not then:
+                yield here.value, then.value, move.value
+
+
 def plain_edges(table: Mapping[StateT, Iterable[StateT]]) -> Iterable[Edge]:
     """A table that says only what may follow what."""
     for here, row in table.items():
@@ -125,6 +134,12 @@ def page() -> str:
             "What becomes of an accepted input: `LEGAL` in `runtime/inbox.py`. It ends once.",
             inbox.InputPhase.QUEUED.value,
             plain_edges(inbox.LEGAL),
+        ),
+        drawn(
+            "A background operation",
+            "What may happen to it: `STEPS` in `runtime/operations/model.py`.",
+            OperationStatus.ABSENT.value,
+            operation_edges(),
         ),
         drawn(
             "A mob",
