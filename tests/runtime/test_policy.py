@@ -34,7 +34,7 @@ from meerkat_mob.core.inputs import (
 from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.runtime import Policy, decide
 from meerkat_mob.runtime.executor import message_of
-from meerkat_mob.runtime.policy import POLICIES, Signal, goes_with, rejection, signal_of
+from meerkat_mob.runtime.policy import POLICIES, goes_with, rejection
 
 PEER: Final = PeerSource(peer_id="team/dev/ann")
 NEWS: Final = "mob.peer_added"
@@ -183,35 +183,6 @@ def test_what_peers_send_wakes_only_who_is_kept_alive(
     awake, asleep = decided(item), decided(item, keep_alive=False)
     assert asleep.wakes == (awake.wakes and not kind.startswith("peer_"))
     assert replace(asleep, wakes=awake.wakes) == awake
-
-
-# -- signals -----------------------------------------------------------------------------------
-
-
-def test_of_several_signals_the_strongest_holds() -> None:
-    """POL-3."""
-    assert list(Signal) == sorted(Signal)
-    assert [s.name for s in Signal] == ["NONE", "WAKE_LOOP", "REQUEST_IMMEDIATE_PROCESSING"]
-    assert max(Signal.WAKE_LOOP, Signal.REQUEST_IMMEDIATE_PROCESSING, Signal.NONE) == 2
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode", "idle", "running"),
-    [
-        ("prompt", None, Signal.WAKE_LOOP, Signal.NONE),
-        ("peer_message", "queue", Signal.WAKE_LOOP, Signal.NONE),
-        ("peer_response_terminal", None, Signal.WAKE_LOOP, Signal.NONE),
-        ("peer_response_progress", None, Signal.NONE, Signal.NONE),
-        ("operation", None, Signal.NONE, Signal.NONE),
-        *((kind, "steer", Signal(2), Signal(2)) for kind in ("prompt", "peer_message")),
-        *((kind, "steer", Signal(2), Signal(2)) for kind in ("continuation", "external_event")),
-    ],
-)
-def test_what_an_admission_asks_of_the_loop(
-    kind: InputKind, mode: HandlingMode | None, idle: Signal, running: Signal
-) -> None:
-    policy = decided(an_input(kind, mode))
-    assert (signal_of(policy, running=False), signal_of(policy, running=True)) == (idle, running)
 
 
 # -- what shares a run -------------------------------------------------------------------------

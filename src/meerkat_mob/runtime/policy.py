@@ -8,7 +8,6 @@ and since kinds are a closed union there is no row for an unknown one.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from enum import IntEnum
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -113,29 +112,6 @@ def decide(item: Input, *, silent_intents: Collection[str], keep_alive: bool) ->
         return msgspec.structs.replace(_QUEUED, wakes=False)
     policy = POLICIES[kind, mode]
     return policy if keep_alive else msgspec.structs.replace(policy, wakes=False)
-
-
-# -- what the loop is told ---------------------------------------------------------------------
-
-
-class Signal(IntEnum):
-    """What an admission asks of the run loop; of several, the strongest holds (POL-3)."""
-
-    NONE = 0
-    WAKE_LOOP = 1
-    REQUEST_IMMEDIATE_PROCESSING = 2
-
-
-def signal_of(policy: Policy, *, running: bool) -> Signal:
-    """What is to be done for an input that was just admitted.
-
-    While a run goes on, what is queued waits for its end; what is steered asks to join it.
-    """
-    if not policy.wakes:
-        return Signal.NONE
-    if policy.lane == "steer":
-        return Signal.REQUEST_IMMEDIATE_PROCESSING
-    return Signal.NONE if running else Signal.WAKE_LOOP
 
 
 def goes_with(first: Policy, other: Policy) -> bool:
