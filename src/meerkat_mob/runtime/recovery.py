@@ -143,8 +143,9 @@ class InboxFold:
             code = "" if fact.error is UNSET else fact.error
             reason: AbandonReason = "cancelled" if fact.outcome == "cancelled" else "apply_failed"
             outcome = Abandoned(reason=reason, error=_told(code, ""))
+            run_id = None if fact.run_id is UNSET else fact.run_id
             for input_id in fact.input_ids:
-                self._move(input_id, record, outcome=outcome)
+                self._move(input_id, record, run_id=run_id, outcome=outcome)
 
     def _end(self, record: Record) -> None:
         fact = _ended.decode(record.body)

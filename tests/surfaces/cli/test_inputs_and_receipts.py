@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from meerkat_mob.store.chain import GENESIS, chain_of, seal_of
 from meerkat_mob.store.file.schema import DATABASE
 from meerkat_mob.testing.builders import a_clock, a_prompt, a_request, some_ids
 from tests.surfaces.cli.kit import called
-from tests.surfaces.cli.realms import a_realm, nothing
+from tests.surfaces.cli.realms import a_realm, damage, damage_head, nothing
 
 Capture = pytest.CaptureFixture[str]
 
@@ -41,20 +42,35 @@ def realm(tmp_path: Path) -> Path:
     return a_realm(tmp_path / "kept", work)
 
 
+def damage_a_record(realm: Path) -> None:
+    damage(realm, "busy", 3)
+
+
+def damage_the_head(realm: Path) -> None:
+    damage_head(realm, "busy")
+
+
 def test_what_waits_is_shown_and_what_has_ended_is_counted(capsys: Capture, realm: Path) -> None:
     ended = called(capsys, "inputs", realm)
     assert ended.code == 0
-    (row,) = ended.out.splitlines()
-    assert row.split("  ")[-1] == "and this"
-    assert "operator prompt waiting" in row
+    sessions, inputs = ended.out.split("\n\n")
+    assert [row.split() for row in sessions.splitlines()] == [
+        ["session", "waiting", "consumed", "abandoned"],
+        ["busy", "0", "3", "0"],
+        ["waiting", "1", "0", "0"],
+    ]
+    _, row = inputs.splitlines()
+    assert row.split("  ")[-1] == "operator: and this"
+    assert "session waiting, queue lane" in row
     told = "4 inputs: 3 consumed, 0 abandoned, 1 waiting; --all shows those that have ended\n"
     assert ended.err == told
-    assert len(called(capsys, "inputs", realm, "--all").out.splitlines()) == 4
+    every = called(capsys, "inputs", realm, "--all").out.split("\n\n")[1]
+    assert len(every.splitlines()) == 1 + 4
 
 
 def test_of_one_session_all_is_shown_in_order(capsys: Capture, realm: Path) -> None:
-    rows = called(capsys, "inputs", realm, "bu").out.splitlines()
-    assert [row.split("  ")[-1] for row in rows] == ["do 0", "do 1", "do 2"]
+    _, *rows = called(capsys, "inputs", realm, "bu").out.splitlines()
+    assert [row.split("  ")[-1] for row in rows] == [f"operator: do {n}" for n in range(3)]
     assert all("consumed" in row for row in rows)
 
 
@@ -74,9 +90,10 @@ def test_inputs_as_json_have_stable_names(capsys: Capture, realm: Path) -> None:
 def test_receipts_that_agree_end_well(capsys: Capture, realm: Path) -> None:
     ended = called(capsys, "receipts", realm)
     assert ended.code == 0
-    assert all("agrees" in row for row in ended.out.splitlines())
-    count = len(ended.out.splitlines())
-    assert ended.err == f"{count} receipts: {count} agree\n"
+    session, _, *rows = ended.out.splitlines()
+    assert session == "session busy"
+    assert all("agrees" in row for row in rows)
+    assert ended.err == f"{len(rows)} receipts in 1 session: {len(rows)} agree\n"
     told = json.loads(called(capsys, "receipts", realm, "busy", "--json").out)
     assert told["ok"]
     assert {i for r in told["receipts"] for i in r["receipt"]["contributing_input_ids"]} == {
@@ -124,7 +141,28 @@ def test_a_realm_in_which_nothing_was_asked_has_nothing_to_show(
 ) -> None:
     realm = a_realm(tmp_path / "kept", nothing)
     assert called(capsys, "inputs", realm).out == ""
-    assert called(capsys, "receipts", realm).err == "0 receipts: 0 agree\n"
+    assert called(capsys, "receipts", realm).err == "no receipt was given so far\n"
+
+
+@pytest.mark.parametrize("harm", [damage_a_record, damage_the_head])
+@pytest.mark.parametrize("command", ["inputs", "receipts"])
+def test_a_damaged_session_is_told_and_hides_no_other(
+    capsys: Capture, realm: Path, command: str, harm: Callable[[Path], None]
+) -> None:
+    harm(realm)
+    ended = called(capsys, command, realm)
+    assert ended.code == 50
+    assert "STORE_CORRUPT" in ended.err
+    assert "busy" in ended.err
+    if command == "inputs":
+        assert "operator: and this" in ended.out
+    answer = called(capsys, command, realm, "--json")
+    assert answer.code == 50
+    told = json.loads(answer.out)
+    found = {one["session_id"]: one["damage"] for one in told["sessions"]}
+    assert found["waiting"] is None
+    assert found["busy"]["code"] == "STORE_CORRUPT"
+    assert not told.get("ok")
 
 
 @pytest.mark.parametrize("command", ["inputs", "receipts"])

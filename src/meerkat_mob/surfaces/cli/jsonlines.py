@@ -11,8 +11,9 @@ from typing import IO, Final
 import msgspec
 
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import MeerkatError
+from meerkat_mob.errors import MeerkatError, StoreCorrupt
 from meerkat_mob.mob import AnyEvent
+from meerkat_mob.surfaces.cli.exit_codes import exit_code
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -42,6 +43,11 @@ def failure_of(error: BaseException, exit_code: int) -> Failure:
     """What went wrong, as a line."""
     code = error.code if isinstance(error, MeerkatError) else "INTERNAL_ERROR"
     return Failure(code=code, message=str(error), exit_code=exit_code)
+
+
+def damage_of(error: StoreCorrupt | None) -> Failure | None:
+    """What was found of a session's damage; what comes before it is told beside."""
+    return None if error is None else failure_of(error, exit_code(error))
 
 
 class JsonLines:

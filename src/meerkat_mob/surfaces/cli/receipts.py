@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 
 import msgspec
+from rich.console import Console
 from rich.text import Text
 
-from meerkat_mob._target import now_ms
 from meerkat_mob.core.inputs import Receipt
+from meerkat_mob.errors import StoreCorrupt
 from meerkat_mob.mob.outside import realm_from_outside
-from meerkat_mob.runtime.outside import check_receipts
-from meerkat_mob.sessions.outside import find_kept, list_kept
+from meerkat_mob.runtime.outside import KeptReceipts, asked_for, read_receipts
 from meerkat_mob.sessions.receipts import ReceiptCheck
-from meerkat_mob.sessions.views import SessionQuery
-from meerkat_mob.surfaces.cli.exit_codes import FAILED, OK
-from meerkat_mob.surfaces.cli.jsonlines import write_json
+from meerkat_mob.surfaces.cli.columns import GAP, in_columns
+from meerkat_mob.surfaces.cli.exit_codes import FAILED, OK, exit_code
+from meerkat_mob.surfaces.cli.findings import show_failure
+from meerkat_mob.surfaces.cli.jsonlines import Failure, damage_of, write_json
 from meerkat_mob.surfaces.cli.options import InboxOptions
-from meerkat_mob.surfaces.cli.palette import BAD, GOOD, QUIET
+from meerkat_mob.surfaces.cli.palette import BAD, GOOD, QUIET, laid
+from meerkat_mob.surfaces.cli.sessions_list import ONE_LINE_FROM, told_damage
 from meerkat_mob.surfaces.cli.streams import Streams
-from meerkat_mob.surfaces.cli.words import ago, counted, flat
+from meerkat_mob.surfaces.cli.words import counted, flat
+
+SHORT_DIGEST = 12
+"""Letters of a digest that are shown to people."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt, and the first thing in which the stored messages differ from it."""
+    """A receipt, and the first thing in which what is stored differs from it; ``at`` in ms UTC."""
 
     session_id: str
     receipt: Receipt
@@ -33,24 +39,72 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     difference: str | None
 
 
+class SessionReceipts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many receipts a session has. Where it is ``damage``d, those before the damage."""
+
+    session_id: str
+    receipts: int
+    agree: int
+    damage: Failure | None
+
+
 class Receipts(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--json`` prints."""
+    """What ``--json`` prints. ``ok``: every receipt agrees, and all of them could be read.
+
+    ``first_difference`` is the first receipt that does not agree, or null; ``damage`` what is wrong
+    with the realm as a whole, or null.
+    """
 
     ok: bool
     receipts: tuple[Checked, ...]
+    sessions: tuple[SessionReceipts, ...]
+    first_difference: Checked | None
+    damage: str | None
 
 
-async def _checked(options: InboxOptions) -> tuple[Checked, ...]:
-    found: list[Checked] = []
+class _Sum:
+    """What all sessions together come to; of the receipts only the first wrong one is kept."""
+
+    def __init__(self) -> None:
+        self.receipts = self.wrong = self.sessions = 0
+        self.first: Checked | None = None
+        self.damages: list[StoreCorrupt] = []
+        self.realm_damage: str | None = None
+
+    def add(self, kept: KeptReceipts) -> None:
+        wrong = [check for check in kept.checks if not check.agrees]
+        self.receipts += len(kept.checks)
+        self.sessions += bool(kept.checks)
+        self.wrong += len(wrong)
+        if wrong and self.first is None:
+            self.first = _told(kept.session_id, wrong[0])
+        if kept.damage is not None:
+            self.damages.append(kept.damage)
+
+    @property
+    def exit_code(self) -> int:
+        """That a receipt is wrong says more than that some could not be read."""
+        if self.wrong:
+            return FAILED
+        return exit_code(self.damages[0]) if self.damages else OK
+
+
+def show_receipts(options: InboxOptions, streams: Streams) -> int:
+    """Verifies the receipts of a session, or of all. Returns 1 when one does not agree."""
+    total = asyncio.run(_json(options, streams) if options.json else _text(options, streams))
+    for damage in total.damages:
+        show_failure(streams.err, damage)
+    return total.exit_code
+
+
+async def _kept(options: InboxOptions, total: _Sum) -> AsyncGenerator[KeptReceipts, None]:
+    """One session after the other, so that no more than one is held."""
     async with realm_from_outside(options.realm) as realm:
-        if options.session is None:
-            every = await list_kept(realm.reader, SessionQuery(), archived=True)
-            ids = [one.session_id for one in every.sessions if not one.damaged]
-        else:
-            ids = [await find_kept(realm.reader, options.session)]
-        for name in ids:
-            found += [_told(name, check) async for check in check_receipts(realm.reader, name)]
-    return tuple(found)
+        total.realm_damage = realm.damage or None
+        for name in await asked_for(realm.reader, options.session):
+            kept = await read_receipts(realm.reader, name)
+            total.add(kept)
+            yield kept
 
 
 def _told(session_id: str, check: ReceiptCheck) -> Checked:
@@ -63,35 +117,92 @@ def _told(session_id: str, check: ReceiptCheck) -> Checked:
     )
 
 
-def show_receipts(options: InboxOptions, streams: Streams) -> int:
-    """Verifies the receipts of a session, or of all. Returns 1 when one does not agree."""
-    checked = asyncio.run(_checked(options))
-    wrong = [one for one in checked if not one.agrees]
-    if options.json:
-        told = Receipts(ok=not wrong, receipts=checked)
-        write_json(streams.out.file, msgspec.json.encode(told))
-        return FAILED if wrong else OK
-    for line in rows(checked, now=now_ms()):
-        streams.out.print(line, soft_wrap=True)
-    end = f"{counted(len(checked), 'receipt')}: {len(checked) - len(wrong):,} agree"
-    if wrong:
-        first = wrong[0]
-        end += f"; the first that does not: {first.session_id}, {first.difference}"
-    streams.err.print(Text(end, BAD if wrong else QUIET), soft_wrap=True)
-    return FAILED if wrong else OK
+async def _json(options: InboxOptions, streams: Streams) -> _Sum:
+    total, receipts, sessions = _Sum(), list[Checked](), list[SessionReceipts]()
+    async with aclosing(_kept(options, total)) as found:
+        async for kept in found:
+            receipts += (_told(kept.session_id, check) for check in kept.checks)
+            one = SessionReceipts(
+                session_id=kept.session_id,
+                receipts=len(kept.checks),
+                agree=sum(check.agrees for check in kept.checks),
+                damage=damage_of(kept.damage),
+            )
+            sessions.append(one)
+    told = Receipts(
+        ok=not total.wrong and not total.damages,
+        receipts=tuple(receipts),
+        sessions=tuple(sessions),
+        first_difference=total.first,
+        damage=total.realm_damage,
+    )
+    write_json(streams.out.file, msgspec.json.encode(told))
+    return total
 
 
-def rows(checked: Sequence[Checked], *, now: int) -> Iterator[Text]:
-    """A line for each receipt: its run, what it applied, and whether that is what is stored."""
-    for one in checked:
-        receipt = one.receipt
-        inputs = counted(len(receipt.contributing_input_ids), "input")
-        yield Text.assemble(
-            (f"{ago(one.at, now):>9}  ", QUIET),
-            ("agrees " if one.agrees else "DIFFERS", GOOD if one.agrees else BAD),
-            f"  run {flat(receipt.run_id)} no. {receipt.sequence} at {receipt.boundary}: ",
-            f"{inputs}, ",
-            f"{counted(receipt.message_count, 'message')} ",
-            (receipt.conversation_digest[:12], QUIET),
-            (f"  {one.difference}" if one.difference else "", BAD),
+# -- for people --------------------------------------------------------------------------------
+
+
+async def _text(options: InboxOptions, streams: Streams) -> _Sum:
+    total = _Sum()
+    async with aclosing(_kept(options, total)) as found:
+        async for kept in found:
+            if total.sessions > 1 and kept.checks:
+                streams.out.print()
+            for line in rows(kept, streams.out):
+                streams.out.print(line, soft_wrap=True)
+    if total.realm_damage is not None:
+        streams.err.print(told_damage(total.realm_damage), soft_wrap=True)
+    for line in _remarks(total):
+        streams.err.print(line, soft_wrap=True)
+    return total
+
+
+def _remarks(total: _Sum) -> Iterator[Text]:
+    if total.first is not None:
+        place = f"{flat(total.first.session_id)}, run {flat(total.first.receipt.run_id)}"
+        where = f"session {place}, no. {total.first.receipt.sequence}"
+        told = f"the first that does not agree: {where}: {flat(total.first.difference or '')}"
+        yield Text(told, BAD)
+    if not total.receipts:
+        yield Text("no receipt was given so far", QUIET)
+        return
+    count = f"{counted(total.receipts, 'receipt')} in {counted(total.sessions, 'session')}"
+    agree = total.receipts - total.wrong
+    yield Text(f"{count}: {agree:,} agree" + (f", {total.wrong:,} differ" if total.wrong else ""))
+
+
+def rows(kept: KeptReceipts, out: Console) -> Iterator[Text]:
+    """The session, a heading, then a line for each receipt; in a narrow terminal its end below."""
+    if not kept.checks:
+        return
+    in_one_line = not out.is_terminal or out.width >= ONE_LINE_FROM
+    yield Text.assemble(("session ", QUIET), (flat(kept.session_id), "bold"))
+    head, *lines = in_columns(_table([check.receipt for check in kept.checks]), right={1, 3, 4})
+    yield Text(f"{head}{GAP}digest" if in_one_line else head, QUIET)
+    for check, line in zip(kept.checks, lines, strict=True):
+        end = Text.assemble(
+            (check.receipt.conversation_digest[:SHORT_DIGEST], QUIET),
+            GAP,
+            ("agrees", GOOD) if check.agrees else (f"DIFFERS {flat(check.difference or '')}", BAD),
         )
+        if (in_one_line and check.agrees) or not out.is_terminal:
+            yield Text.assemble(line, GAP, end)
+            continue
+        yield Text(line)
+        yield laid(Text(GAP) + end, out)
+
+
+def _table(receipts: Sequence[Receipt]) -> list[tuple[str, ...]]:
+    head: tuple[str, ...] = ("run", "no.", "boundary", "inputs", "messages")
+    cells = [
+        (
+            flat(one.run_id),
+            f"{one.sequence}",
+            one.boundary,
+            f"{len(one.contributing_input_ids):,}",
+            f"{one.message_count:,}",
+        )
+        for one in receipts
+    ]
+    return [head, *cells]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from meerkat_mob.errors import MeerkatError
 from meerkat_mob.mob.outside import realm_from_outside
 from meerkat_mob.sessions.outside import KeptSessions, KeptSummary, list_kept
 from meerkat_mob.sessions.views import SessionQuery
+from meerkat_mob.surfaces.cli.columns import GAP, in_columns
 from meerkat_mob.surfaces.cli.exit_codes import OK
 from meerkat_mob.surfaces.cli.jsonlines import write_json
 from meerkat_mob.surfaces.cli.options import ListOptions, labels_of
@@ -26,7 +26,6 @@ from meerkat_mob.surfaces.cli.words import ago, counted, flat
 
 ONE_LINE_FROM: Final = 120
 """Columns from which a session's labels stand in its row, and not below it."""
-GAP: Final = "  "
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,11 +73,10 @@ def rows(sessions: Sequence[KeptSummary], console: Console, *, now: int) -> Iter
     model = ("model",) if in_one_line else ()
     table = [("id", "updated", "messages", "tokens", *model)]
     table += [_cells(one, now, with_model=in_one_line) for one in sessions]
-    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
-    head = _row(table[0], widths)
+    head, *lines = in_columns(table, right={2, 3})
     yield Text(f"{head}{GAP}labels" if in_one_line else head, QUIET)
-    for one, cells in zip(sessions, table[1:], strict=True):
-        row, rest = Text(_row(cells, widths)), _rest(one)
+    for one, line in zip(sessions, lines, strict=True):
+        row, rest = Text(line), _rest(one)
         if in_one_line:
             yield (row + Text(GAP) + rest) if rest else row
             continue
@@ -101,17 +99,6 @@ def _cells(one: KeptSummary, now: int, *, with_model: bool) -> tuple[str, ...]:
     )
 
 
-def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
-    """Numbers to the right, in the third and fourth place."""
-    padded = (
-        " " * (width - cell_len(cell)) + cell
-        if place in {2, 3}
-        else cell + " " * (width - cell_len(cell))
-        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return GAP.join(padded)
-
-
 def _rest(one: KeptSummary) -> Text:
     if one.damaged:
         return Text("damaged: its summary is not what was committed", BAD)
@@ -130,11 +117,16 @@ def told_labels(labels: Mapping[str, str]) -> str:
 def remarks(listed: Listed, options: ListOptions) -> Iterator[Text]:
     """What the rows do not say."""
     if listed.damage is not None:
-        yield Text.assemble(("damaged", BAD), f": {listed.damage}; 'sessions verify' says more")
+        yield told_damage(listed.damage)
     if listed.damaged:
         what = counted(listed.damaged, "damaged session")
         yield Text(f"{what}: 'meerkat-mob sessions verify {options.realm}' says more", WARN)
     yield Text(_place(listed, options), QUIET)
+
+
+def told_damage(damage: str) -> Text:
+    """What is wrong with a realm as a whole."""
+    return Text.assemble(("damaged", BAD), f": {damage}; 'sessions verify' says more")
 
 
 def _place(listed: Listed, options: ListOptions) -> str:

@@ -15,14 +15,13 @@ from meerkat_mob.core.content import Content, text_of
 from meerkat_mob.core.messages import ToolResult
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import StoreCorrupt
 from meerkat_mob.mob.outside import realm_from_outside
 from meerkat_mob.sessions.outside import KeptSession, find_kept, read_kept
 from meerkat_mob.sessions.state import SessionState
 from meerkat_mob.surfaces.cli.conversation import Conversation
 from meerkat_mob.surfaces.cli.exit_codes import OK, exit_code
 from meerkat_mob.surfaces.cli.findings import show_failure
-from meerkat_mob.surfaces.cli.jsonlines import Failure, failure_of, write_json
+from meerkat_mob.surfaces.cli.jsonlines import Failure, damage_of, write_json
 from meerkat_mob.surfaces.cli.options import ShowOptions
 from meerkat_mob.surfaces.cli.palette import (
     LONGEST_ARGS,
@@ -109,14 +108,10 @@ def shown(kept: KeptSession, first: int) -> Shown:
         runs=kept.runs,
         receipts=kept.receipts,
         waiting=waiting_in(state),
-        damage=_failure(kept.damage),
+        damage=damage_of(kept.damage),
         offset=first,
         messages=tuple(msgspec.Raw(raw) for raw in state.transcript.encoded()[first:]),
     )
-
-
-def _failure(damage: StoreCorrupt | None) -> Failure | None:
-    return None if damage is None else failure_of(damage, exit_code(damage))
 
 
 def waiting_in(state: SessionState) -> Waiting:
