@@ -31,6 +31,7 @@ from meerkat_mob.sessions.receipts import verify_receipts
 from meerkat_mob.store import Store
 from meerkat_mob.testing.builders import (
     a_clock,
+    a_peer_message,
     a_persistent_service,
     a_prompt,
     a_request,
@@ -234,20 +235,58 @@ async def test_what_can_never_be_kept_ends_after_three_attempts(place: Place) ->
             assert await office.heard() == []
 
 
-async def test_what_kills_its_process_again_and_again_is_given_up(place: Place) -> None:
-    """DUR-5: attempts count over restarts; whoever sends the same again is told it had its end."""
+@pytest.mark.parametrize("waits_first", [False, True])
+async def test_what_kills_its_process_again_and_again_is_given_up(
+    waits_first: bool, place: Place
+) -> None:
+    """INP-1: attempts count over restarts, and only attempts: a death in the queue is none.
+
+    Whoever sends the same again is told that it had its end.
+    """
+    item = a_prompt("go", "in-1", key="k")
     with place() as open_store:
-        for _ in range(3):
+        if waits_first:
+            async with a_process(open_store, ScriptedLlm([]), works=False) as office:
+                await office.adapter.accept_input(SESSION, item)
+        for attempts in range(3):
             disk = BreakingStore()
             async with a_process(open_store, ScriptedLlm([hang()]), disk) as office:
-                await office.adapter.accept_input(SESSION, a_prompt("go", "in-1", key="k"))
+                await office.adapter.accept_input(SESSION, item)
                 await staged(office, "in-1")
+                record = office.adapter.input_state(SESSION, "in-1")
+                assert record is not None
+                assert record.attempts == attempts + 1
                 disk.die()
         async with a_process(open_store, ScriptedLlm([])) as office:
             record = office.adapter.input_state(SESSION, "in-1")
             assert record is not None
-            assert isinstance(record.outcome, Abandoned)
-            assert record.outcome.reason == "max_attempts_exhausted"
+            assert record.outcome == Abandoned(reason="max_attempts_exhausted")
+            again = await office.adapter.accept_input(SESSION, item)
+            assert again == Deduplicated(input_id="in-1", existing_id="in-1")
+
+
+async def test_what_only_shared_a_run_with_one_that_kills_is_not_given_up_with_it(
+    place: Place,
+) -> None:
+    """They are one batch; each has its own attempts."""
+    with place() as open_store:
+        for life in range(4):
+            disk = BreakingStore()
+            async with a_process(open_store, ScriptedLlm([hang()]), disk, works=False) as office:
+                if life in {0, 3}:
+                    message = a_peer_message("x", f"in-{life}")
+                    await office.adapter.accept_input(SESSION, message)
+                if life:
+                    executor = SessionExecutor(office.service, SESSION)
+                    await office.adapter.register_session(SESSION, executor)
+                    await staged(office, "in-0")
+                disk.die()
+        async with a_process(open_store, ScriptedLlm([]), works=False) as office:
+            first, second = (office.adapter.input_state(SESSION, f"in-{n}") for n in (0, 3))
+            assert first is not None
+            assert second is not None
+            assert first.outcome == Abandoned(reason="max_attempts_exhausted")
+            assert (second.phase, second.attempts) == (InputPhase.QUEUED, 1)
 
 
 async def test_a_retired_inbox_is_retired_in_the_next_process(place: Place) -> None:

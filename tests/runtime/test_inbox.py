@@ -140,15 +140,6 @@ def test_an_input_ends_once() -> None:
     assert len(ended) == 1
 
 
-def test_all_can_end_at_once() -> None:
-    items = (a_prompt("", "p"), a_notice("", "n"), a_peer_message("", "m", mode="steer"))
-    inbox, ended = an_inbox(*items)
-    inbox.take("run-1")
-    assert inbox.end_all(Abandoned(reason="destroyed")) == 3
-    assert [r.item.header.id for r in ended] == ["p", "n", "m"]
-    assert not inbox.runnable
-
-
 def test_an_input_is_known_by_its_key_and_by_its_id_also_after_its_end() -> None:
     inbox, _ = an_inbox(a_prompt("", "p1", key="k"))
     assert inbox.known(a_prompt("", "p2", key="k")) == "p1"

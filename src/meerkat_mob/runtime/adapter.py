@@ -226,7 +226,7 @@ class RuntimeSessionAdapter:
         policy = decide(item, silent_intents=runtime.silent_intents, keep_alive=runtime.keep_alive)
         if not wakes:
             policy = msgspec.structs.replace(policy, wakes=False)
-        existing = await runtime.accept(item, policy, waiter)
+        existing = await runtime.admission.accept(item, policy, waiter)
         if existing is not None:
             return Deduplicated(input_id=item.header.id, existing_id=existing)
         return Accepted(input_id=item.header.id)
@@ -269,11 +269,11 @@ class RuntimeSessionAdapter:
 
     async def stop_runtime_executor(self, session_id: str) -> int:
         """Ends it for good: abandons what waits, and cancels the run that goes on."""
-        return await self._runtime(session_id).end(RuntimeState.STOPPED, "stopped")
+        return await self._runtime(session_id).end(RuntimeState.STOPPED)
 
     async def destroy(self, session_id: str) -> int:
         """Ends it for good, whatever its state."""
-        return await self._runtime(session_id).end(RuntimeState.DESTROYED, "destroyed")
+        return await self._runtime(session_id).end(RuntimeState.DESTROYED)
 
     def hold(self, session_id: str, *, held: bool) -> None:
         """Keeps accepted inputs waiting, or lets them run again."""

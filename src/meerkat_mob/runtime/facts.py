@@ -27,12 +27,17 @@ ENDED: Final = "inputs_ended"
 STATE: Final = "runtime_state"
 
 
-class InputAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """An input is in the queue; ``admission`` is its place."""
+class InputAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An input is in the queue; ``admission`` is its place.
+
+    ``begins`` says that it is run at once: its first attempt, with no fact and no commit of its
+    own (INP-1).
+    """
 
     item: msgspec.Raw
     policy: Policy
     admission: int
+    begins: bool = False
 
 
 class InputsRecovered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -42,9 +47,10 @@ class InputsRecovered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class InputsStaged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Inputs that were found in the queue after a restart are being run (INP-1).
+    """Inputs, of which a restart found some in the queue, are being run: one more attempt (INP-1).
 
-    It counts their attempts. Those that never met a restart need no such fact.
+    A batch that never met a restart needs no such fact, so one that waited behind others for its
+    first run, and died in it, has that run for nothing.
     """
 
     run_id: str
@@ -83,9 +89,10 @@ def record_of(fact: RuntimeFact) -> NewRecord:
     return NewRecord(kind=_KINDS[type(fact)], body=_encoder.encode(fact))
 
 
-def accepted(item: Input, policy: Policy, admission: int) -> InputAccepted:
+def accepted(item: Input, policy: Policy, admission: int, *, begins: bool = False) -> InputAccepted:
     """The fact of an input."""
-    return InputAccepted(item=msgspec.Raw(encode_input(item)), policy=policy, admission=admission)
+    raw = msgspec.Raw(encode_input(item))
+    return InputAccepted(item=raw, policy=policy, admission=admission, begins=begins)
 
 
 def key_of(session_id: str, key: str) -> str:

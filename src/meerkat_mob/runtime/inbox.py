@@ -144,6 +144,8 @@ class Inbox:
         self._arriving = 0
         self._admissions = 0
         self._wakers = 0
+        self.is_still = False
+        """While it is, no run takes anything out: what becomes of the queue is being kept."""
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -240,6 +242,8 @@ class Inbox:
 
     def take_steering(self, run_id: str) -> tuple[InputRecord, ...]:
         """Stages what is to join the run that goes on: the steer lane, in order."""
+        if self.is_still:
+            return ()
         lane = self._lanes["steer"]
         taken = list(lane)
         lane.clear()
@@ -295,13 +299,6 @@ class Inbox:
         while len(self._finished_keys) > self._keys_kept:
             del self._keys[self._finished_keys.popleft()]
 
-    def end_all(self, outcome: Outcome) -> int:
-        """Ends every input that has not ended; returns how many those were."""
-        active = [i for i, r in self._records.items() if LEGAL[r.phase]]
-        for input_id in active:
-            self.end(input_id, outcome)
-        return len(active)
-
     def _move(
         self,
         input_id: str,
@@ -331,6 +328,10 @@ class Inbox:
     def state(self, input_id: str) -> InputRecord | None:
         """The record of an input; None when unknown or ended long ago."""
         return self._records.get(input_id)
+
+    def queued(self) -> tuple[str, ...]:
+        """The ids of inputs that wait, in no order that means anything."""
+        return tuple(i for i, r in self._records.items() if r.phase is InputPhase.QUEUED)
 
     def active(self) -> tuple[InputRecord, ...]:
         """Inputs that have not ended, in admission order."""

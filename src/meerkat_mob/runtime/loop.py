@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.core.input_wire import kept_input
-from meerkat_mob.core.inputs import ApplyOutput, Input, Receipt
+from meerkat_mob.core.inputs import ApplyOutput, Receipt
 from meerkat_mob.errors import (
     AgentError,
     MeerkatError,
@@ -28,6 +26,7 @@ from meerkat_mob.errors import (
     StoreError,
 )
 from meerkat_mob.runtime.activity import Activity
+from meerkat_mob.runtime.admission import Admission, Waiters
 from meerkat_mob.runtime.desk import RunDesk
 from meerkat_mob.runtime.executor import Executor
 from meerkat_mob.runtime.facts import (
@@ -36,11 +35,8 @@ from meerkat_mob.runtime.facts import (
     InputsStaged,
     RuntimeFact,
     StateChanged,
-    accepted,
-    key_of,
 )
 from meerkat_mob.runtime.inbox import (
-    ATTEMPTS,
     BOUND,
     LEGAL,
     Abandoned,
@@ -49,7 +45,6 @@ from meerkat_mob.runtime.inbox import (
     Completed,
     CompletedWithoutResult,
     Inbox,
-    InputPhase,
     InputRecord,
     Outcome,
     RuntimeTerminated,
@@ -57,11 +52,15 @@ from meerkat_mob.runtime.inbox import (
 from meerkat_mob.runtime.jobs import Jobs
 from meerkat_mob.runtime.log import InboxLog
 from meerkat_mob.runtime.operations import OperationFold
-from meerkat_mob.runtime.policy import Policy, decide
+from meerkat_mob.runtime.policy import decide
 from meerkat_mob.runtime.recovery import InboxFold, RecoveryReport, is_exhausted
-from meerkat_mob.runtime.state import ACCEPTS, ENDED, FROM, Move, RuntimeState
+from meerkat_mob.runtime.state import ACCEPTS, ENDED, FROM, LASTING, Move, RuntimeState
 
 RECEIPTS: Final = 1024
+_REASON: Final[Mapping[RuntimeState, AbandonReason]] = {
+    RuntimeState.STOPPED: "stopped",
+    RuntimeState.DESTROYED: "destroyed",
+}
 PAUSES_MS: Final = (1_000, 4_000)
 """How long a run that could not be kept waits for its next attempt."""
 
@@ -83,15 +82,24 @@ class SessionRuntime:
         self.session_id, self.keep_alive = session_id, keep_alive
         self.state = RuntimeState.IDLE
         self.silent_intents: frozenset[str] = frozenset()
-        self.inbox = Inbox(session_id, self._tell, clock=clock, bound=bound)
+        self._waiters = Waiters()
+        self.inbox = Inbox(session_id, self._waiters.tell, clock=clock, bound=bound)
+        self.admission = Admission(
+            self.inbox,
+            self._waiters,
+            session_id=session_id,
+            log=log,
+            insist=self._insist_on_input,
+            at_rest=lambda: self._task is None and self._is_free,
+            came=self._go_on,
+        )
         self.receipts: OrderedDict[tuple[str, int], Receipt] = OrderedDict()
         self._log, self._activity, self._ids = log, activity, ids
         self._executor: Executor | None = None
         self._held = False
         self.jobs = Jobs(session_id, log=log, clock=clock, ids=ids, changed=self._look_at_jobs)
         self._resting = RuntimeState.IDLE
-        self._arriving: dict[str, asyncio.Future[None]] = {}
-        self._waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
+        self._farewell = RuntimeTerminated(reason="the runtime has ended")
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.Future[None] | None = None
         self._desk: RunDesk | None = None
@@ -101,12 +109,15 @@ class SessionRuntime:
     @property
     def busy(self) -> bool:
         """Whether a run is going on, or an input asks for one that can be had."""
-        return self._task is not None or self._can_run
+        return self._task is not None or (self._is_free and self.inbox.runnable)
+
+    @property
+    def _is_free(self) -> bool:
+        return self._executor is not None and not self._held and self.state not in ENDED
 
     @property
     def _can_run(self) -> bool:
-        free = self._executor is not None and not self._held and self.state not in ENDED
-        return free and self.inbox.runnable
+        return self._is_free and self.inbox.runnable and not self.inbox.is_still
 
     @property
     def has_executor(self) -> bool:
@@ -120,14 +131,13 @@ class SessionRuntime:
             self._resting = RuntimeState.ATTACHED
             if self.state in FROM[Move.ATTACH]:
                 self.state = RuntimeState.ATTACHED
-            self.wake()
-            self._look_at_jobs()
+            self._go_on()
 
     async def recover(self) -> RecoveryReport:
         """Takes what a restart finds, and keeps that it did. Nothing runs before ``attach``.
 
-        What was tried often enough by processes that did not live to its end is abandoned. Raises
-        ``StoreError``.
+        What was tried often enough by processes that did not live to its end is abandoned, and so
+        is what a retired or ended runtime had no time to end. Raises ``StoreError``.
         """
         fold, jobs = InboxFold(), OperationFold(self.session_id)
         async with aclosing(self._log.read(self.session_id)) as pages:
@@ -143,76 +153,15 @@ class SessionRuntime:
             self.inbox.restore(record)
         for record in waiting:
             self.inbox.restore(replace(record, recoveries=record.recoveries + 1))
-        spent = _ids_of(r for r in waiting if is_exhausted(r))
-        if spent:
-            await self._abandon(spent, "max_attempts_exhausted")
+        if self.state in ENDED:
+            await self._abandon(self.inbox.queued(), _REASON[self.state])
+        else:
+            await self._abandon(_ids_of(filter(is_exhausted, waiting)), "max_attempts_exhausted")
+        if self._is_stranded:
+            await self._abandon(self.inbox.queued(), "retired")
         await self.jobs.recover(jobs.book)
-        return RecoveryReport(
-            recovered=len(waiting), requeued=len(waiting) - len(spent), abandoned=len(spent)
-        )
-
-    # -- accepting -----------------------------------------------------------------------------
-
-    async def accept(
-        self, item: Input, policy: Policy, waiter: asyncio.Future[Outcome] | None = None
-    ) -> str | None:
-        """Keeps an input, then queues it: ready, known, bound, in this order (spec sessions 5.3).
-
-        ``waiter`` gets its outcome. Returns the id of the earlier one when it is known. Raises
-        ``RuntimeNotReady``, ``InboxFull`` and ``StoreError``; nothing has changed then.
-        """
-        key = item.header.idempotency_key
-        names = [f"id {item.header.id}", *(() if key is UNSET else (f"key {key}",))]
-        while True:
-            if self.state not in ACCEPTS:
-                raise RuntimeNotReady(session_id=self.session_id, state=self.state.value)
-            if (existing := self.inbox.known(item)) is not None:
-                return existing
-            coming = next((self._arriving[n] for n in names if n in self._arriving), None)
-            if coming is None:
-                break
-            await asyncio.wait([coming])  # the same input, a moment earlier
-        return await self._keep_input(item, policy, names, waiter)
-
-    async def _keep_input(
-        self,
-        item: Input,
-        policy: Policy,
-        names: list[str],
-        waiter: asyncio.Future[Outcome] | None,
-    ) -> str | None:
-        images: tuple[Blob, ...] = ()
-        if self._log.lasts:  # elsewhere the transcript keeps them when it is their turn
-            item, moved = kept_input(item)
-            images = tuple(moved.values())
-        admission = self.inbox.make_room()
-        here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._arriving |= dict.fromkeys(names, here)
-        key = item.header.idempotency_key
-        unique = () if key is UNSET else (key_of(self.session_id, key),)
-
-        def admit() -> None:
-            if waiter is not None:
-                self._waiters.setdefault(item.header.id, []).append(waiter)
-            self.inbox.admit(item, policy, admission)
-            self.wake()
-
-        try:
-            if item.header.durability != "durable" or policy.consumed == "on_accept":
-                admit()  # it can be made anew, or has ended already (DUR-2)
-                return None
-            return await self._log.keep(
-                self.session_id,
-                (accepted(item, policy, admission),),
-                unique=unique,
-                blobs=images,
-                then=admit,
-            )
-        finally:
-            self.inbox.give_up_room()
-            for name in names:
-                del self._arriving[name]
-            here.set_result(None)
+        left = len(self.inbox.queued())
+        return RecoveryReport(recovered=len(waiting), requeued=left, abandoned=len(waiting) - left)
 
     # -- running -------------------------------------------------------------------------------
 
@@ -222,24 +171,30 @@ class SessionRuntime:
             self._task = asyncio.create_task(self._drain(), name=f"inbox of {self.session_id}")
         self._activity.changed()
 
+    def _go_on(self) -> None:
+        self.wake()
+        self._look_at_jobs()
+
     async def _drain(self) -> None:
         try:
-            while self._can_run and self._executor is not None:
-                if self.state in FROM[Move.BEGIN_RUN] and self.state is not RuntimeState.RETIRED:
-                    self.state = RuntimeState.RUNNING
-                await self._run(self._executor, self._ids())
-                if self.state is RuntimeState.RUNNING:
-                    self.state = self._resting
+            while True:
+                while self._can_run and self._executor is not None:
+                    if self.state in ACCEPTS:
+                        self.state = RuntimeState.RUNNING
+                    await self._run(self._executor, self._ids())
+                    if self.state is RuntimeState.RUNNING:
+                        self.state = self._resting
+                if not self._is_stranded or not await self._end_what_never_runs():
+                    return
         finally:
             self._task = None
-            await self._end_what_never_runs()
             self._look_at_jobs()
             self._activity.changed()
 
     async def _run(self, executor: Executor, run_id: str) -> None:
         batch = self.inbox.take(run_id)
         desk = self._desk = RunDesk(self.inbox, run_id, self._keep_receipt, self.jobs.registry.news)
-        outcome: Outcome = RuntimeTerminated(reason="the runtime was stopped")
+        outcome: Outcome
         try:
             if any(r.recoveries for r in batch.records):
                 await self._keep(InputsStaged(run_id=run_id, input_ids=batch.ids))
@@ -264,8 +219,8 @@ class SessionRuntime:
 
     def _look_at_jobs(self) -> None:
         """Wakes a session that rests for background work that has ended (LP-4)."""
-        free = self._executor is not None and not self._held and self.state in ACCEPTS
-        item = self.jobs.wake(quiescent=free and not self.busy and not self.inbox.is_full)
+        ready = self._is_free and self.state in ACCEPTS and not self.inbox.is_still
+        item = self.jobs.wake(quiescent=ready and not self.busy and not self.inbox.is_full)
         if item is not None and self.inbox.known(item) is None:
             policy = decide(item, silent_intents=self.silent_intents, keep_alive=self.keep_alive)
             self.inbox.admit(item, policy, self.inbox.make_room())
@@ -287,7 +242,7 @@ class SessionRuntime:
         joined = outcome if isinstance(outcome, Completed) else CompletedWithoutResult()
         for input_id in desk.joined:
             self.inbox.end(input_id, joined)
-        self.inbox.put_back(desk.left(), noted=False)
+        self._put_back(desk.left(), noted=False)
         error = outcome.error if isinstance(outcome, Abandoned) else None
         if not desk.is_closed and not isinstance(error, StoreError):
             try:  # it was refused before it began: no run speaks of these inputs
@@ -295,18 +250,24 @@ class SessionRuntime:
                 desk.is_closed = True
             except StoreError as fault:
                 error = fault
-        spent = max(r.attempts for r in batch.records) >= ATTEMPTS
         if desk.is_closed:
-            self._end(batch, outcome)
-        elif spent:
-            self._end(batch, Abandoned(reason="max_attempts_exhausted", error=error))
-        else:
-            noted = desk.is_noted or batch.resumes
-            self.inbox.put_back(batch.ids, noted=noted)
-            await self._rest(PAUSES_MS[batch.records[0].attempts - 1])
+            self._end(batch.ids, outcome)
+            return
+        spent = _ids_of(r for r in batch.records if is_exhausted(r))
+        self._end(spent, Abandoned(reason="max_attempts_exhausted", error=error))
+        again = [r for r in batch.records if not is_exhausted(r)]
+        if again:
+            self._put_back(_ids_of(again), noted=desk.is_noted or batch.resumes)
+            await self._rest(PAUSES_MS[max(r.attempts for r in again) - 1])
 
-    def _end(self, batch: Batch, outcome: Outcome) -> None:
-        for input_id in batch.ids:
+    def _put_back(self, ids: tuple[str, ...], *, noted: bool) -> None:
+        """What a run did not come to waits again; where nothing runs any more, it is told so."""
+        self.inbox.put_back(ids, noted=noted)
+        if self.state in ENDED:
+            self._end(ids, self._farewell)
+
+    def _end(self, ids: Iterable[str], outcome: Outcome) -> None:
+        for input_id in ids:
             self.inbox.end(input_id, outcome)
 
     async def _rest(self, ms: int) -> None:
@@ -322,7 +283,10 @@ class SessionRuntime:
             self._pause.set_result(None)
 
     async def _keep(self, *facts: RuntimeFact, then: Callable[[], None] | None = None) -> None:
-        await self._log.keep(self.session_id, facts, then=then)
+        if facts:
+            await self._log.keep(self.session_id, facts, then=then)
+        elif then is not None:
+            then()
 
     # -- waiting for an input ------------------------------------------------------------------
 
@@ -332,13 +296,8 @@ class SessionRuntime:
         if record is None or not LEGAL[record.phase]:
             return None
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(input_id, []).append(future)
+        self._waiters.add(input_id, future)
         return future
-
-    def _tell(self, record: InputRecord) -> None:
-        for future in self._waiters.pop(record.item.header.id, ()):
-            if not future.done() and record.outcome is not None:
-                future.set_result(record.outcome)
 
     # -- control -------------------------------------------------------------------------------
 
@@ -346,8 +305,7 @@ class SessionRuntime:
         """While held, inputs are accepted and wait; nothing starts a run."""
         self._held = held
         self._cut_rest_short()
-        self.wake()
-        self._look_at_jobs()
+        self._go_on()
 
     async def interrupt(self) -> None:
         """Cancels the run that is going on, also one that is about to begin; the others stay."""
@@ -359,41 +317,45 @@ class SessionRuntime:
     async def retire(self) -> int:
         """Takes no more input and drains what asks for a run; returns how much is left to drain.
 
-        What never would run, because no later input can take it along, ends as retired.
+        What never would run, because no later input can take it along, ends as retired. Idempotent.
         """
-        if self.state is not RuntimeState.RETIRED:
-            self._insist(Move.RETIRE)
-            await self._change(RuntimeState.RETIRED)
+        async with self.admission.closed():
+            if self.state is not RuntimeState.RETIRED:
+                self._insist(Move.RETIRE)
+            drains = self._task is not None or (self.has_executor and self.inbox.runnable)
+            await self._change(
+                RuntimeState.RETIRED, () if drains else self.inbox.queued(), "retired"
+            )
         self._cut_rest_short()
-        await self._end_what_never_runs()
         return len(self.inbox.active())
 
     async def reset(self) -> int:
         """Abandons what waits, and takes input again, also when it was retired."""
-        self._insist(Move.RESET)
-        if self._task is not None:
-            raise RuntimeNotReady(session_id=self.session_id, state=RuntimeState.RUNNING.value)
-        count = await self._abandon_all("reset")
-        if self.state is RuntimeState.RETIRED:
-            await self._change(self._resting)
-        return count
+        async with self.admission.closed():
+            self._insist(Move.RESET)
+            if self._task is not None:
+                raise RuntimeNotReady(session_id=self.session_id, state=RuntimeState.RUNNING.value)
+            waiting = self.inbox.queued()
+            await self._change(RuntimeState.IDLE, waiting, "reset")
+        return len(waiting)
 
-    async def end(self, state: RuntimeState, reason: AbandonReason) -> int:
+    async def end(self, state: RuntimeState) -> int:
         """Stops or destroys it: what waits is abandoned, the run that goes on is cancelled."""
-        self._insist(Move.STOP if state is RuntimeState.STOPPED else Move.DESTROY)
-        await self._change(state)
-        count = await self._abandon_all(reason)
+        async with self.admission.closed():
+            self._insist(Move.STOP if state is RuntimeState.STOPPED else Move.DESTROY)
+            waiting = self.inbox.queued()
+            self._farewell = RuntimeTerminated(reason=f"the runtime was {_REASON[state]}")
+            await self._change(state, waiting, _REASON[state])
         await self._end_run()
-        await self.jobs.end(f"its session was {reason}")
-        return count
+        await self.jobs.end(f"its session was {_REASON[state]}")
+        return len(waiting)
 
     async def leave(self, reason: str) -> None:
         """Ends in memory; what waits is still there for the next process. Idempotent."""
-        self.state = RuntimeState.DESTROYED
-        for record in self.inbox.active():
-            if record.phase is InputPhase.QUEUED:
-                self.inbox.end(record.item.header.id, RuntimeTerminated(reason=reason))
+        self.state, self._farewell = RuntimeState.DESTROYED, RuntimeTerminated(reason=reason)
         await self._end_run()
+        async with self.admission.closed():
+            self._end(self.inbox.queued(), self._farewell)
         await self.jobs.end(reason)
 
     async def _end_run(self) -> None:
@@ -403,36 +365,51 @@ class SessionRuntime:
             await self.interrupt()
             await asyncio.wait([running])
 
-    async def _end_what_never_runs(self) -> None:
-        """What a retired runtime has left and no run will take along ends as retired."""
-        if self.state is not RuntimeState.RETIRED or self._task is not None:
-            return
-        if self._executor is None or not self.inbox.runnable:
-            await self._abandon_all("retired")
+    @property
+    def _is_stranded(self) -> bool:
+        """Whether something waits that no run will take along."""
+        retired = self.state is RuntimeState.RETIRED
+        return retired and not self.inbox.runnable and bool(self.inbox.queued())
 
-    async def _abandon_all(self, reason: AbandonReason) -> int:
-        waiting = _ids_of(r for r in self.inbox.active() if r.phase is InputPhase.QUEUED)
-        if waiting:
-            await self._abandon(waiting, reason)
-        return len(waiting)
+    async def _end_what_never_runs(self) -> bool:
+        """Ends it as retired. False when that cannot be kept: then a restart does it."""
+        try:
+            async with self.admission.closed():
+                if self._is_stranded:
+                    await self._abandon(self.inbox.queued(), "retired")
+        except StoreError:
+            return False
+        return True
 
     async def _abandon(self, ids: tuple[str, ...], reason: AbandonReason) -> None:
         """Ends inputs that are queued, in one step with the fact that they end."""
+        if ids:
+            outcome = Abandoned(reason=reason)
+            await self._keep(_ended(ids, outcome), then=lambda: self._end(ids, outcome))
+
+    async def _change(
+        self, state: RuntimeState, ids: tuple[str, ...], reason: AbandonReason
+    ) -> None:
+        """Goes to another state and abandons what that leaves behind, in one step.
+
+        Only a state that a restart finds again is kept, or that it has passed.
+        """
         outcome = Abandoned(reason=reason)
+        new = state is not self.state and (state in LASTING or self.state in LASTING)
 
-        def end() -> None:
-            for input_id in ids:
-                record = self.inbox.state(input_id)
-                if record is not None and record.phase is InputPhase.QUEUED:
-                    self.inbox.end(input_id, outcome)
-
-        await self._keep(_ended(ids, outcome), then=end)
-
-    async def _change(self, state: RuntimeState) -> None:
         def change() -> None:
-            self.state = state
+            if self.state is not RuntimeState.DESTROYED:  # it was left meanwhile
+                self.state = self._resting if state is RuntimeState.IDLE else state
+            self._end(ids, outcome)
 
-        await self._keep(StateChanged(state=state), then=change)
+        facts: list[RuntimeFact] = [StateChanged(state=state)] if new else []
+        if ids:
+            facts.append(_ended(ids, outcome))
+        await self._keep(*facts, then=change)
+
+    def _insist_on_input(self) -> None:
+        if self.state not in ACCEPTS:
+            raise RuntimeNotReady(session_id=self.session_id, state=self.state.value)
 
     def _insist(self, move: Move) -> None:
         if self.state not in FROM[move]:

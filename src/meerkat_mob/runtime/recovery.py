@@ -114,6 +114,7 @@ class InboxFold:
             item=item,
             policy=fact.policy,
             admission=fact.admission,
+            attempts=int(fact.begins),
             created_at=record.at,
             updated_at=record.at,
         )
@@ -204,8 +205,8 @@ _KNOWN: Final = frozenset(
 
 
 def is_exhausted(record: InputRecord) -> bool:
-    """Whether an input was tried often enough by processes that did not live to its end."""
-    return record.attempts >= ATTEMPTS - 1
+    """Whether an input was tried often enough by runs whose end was not kept (INP-1)."""
+    return record.attempts >= ATTEMPTS
 
 
 def _reason(text: str) -> AbandonReason:

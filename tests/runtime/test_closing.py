@@ -1,0 +1,189 @@
+"""What is under way when a runtime closes: nobody is left to wait, nothing is left in the queue."""
+
+import asyncio
+
+import pytest
+
+from meerkat_mob.errors import RuntimeNotReady, StoreFailed
+from meerkat_mob.runtime import Abandoned, RuntimeState, RuntimeTerminated
+from meerkat_mob.store import MemoryStore
+from meerkat_mob.testing.builders import a_clock, a_notice, a_prompt
+from tests.runtime.kit import settle
+from tests.runtime.machine import SESSION, Play, Process, a_process
+
+
+async def ended(process: Process) -> None:
+    await process.adapter.aclose()
+    await process.service.aclose()
+
+
+async def test_who_is_acknowledged_during_the_close_is_told() -> None:
+    process = await a_process(Play(), MemoryStore(clock=a_clock()), 0)
+    accepting = asyncio.create_task(
+        process.adapter.accept_input_with_completion(SESSION, a_prompt("x", "in-1"))
+    )
+    await settle(1)
+    await ended(process)
+    _, end = await accepting
+    assert end is not None
+    assert isinstance(end.result(), RuntimeTerminated)
+
+
+async def test_what_is_acknowledged_during_the_close_is_there_again_in_the_next_life() -> None:
+    store = MemoryStore(clock=a_clock())
+    process = await a_process(Play(), store, 0)
+    accepting = asyncio.create_task(process.adapter.accept_input(SESSION, a_prompt("x", "in-1")))
+    await settle(1)
+    await ended(process)
+    await accepting
+    process = await a_process(Play(), store, 1)
+    (waiting,) = process.adapter.list_active_inputs(SESSION)
+    await ended(process)
+    assert waiting.item.header.id == "in-1"
+
+
+async def test_a_close_over_a_disk_that_failed_during_the_run_tells_who_waits() -> None:
+    process = await a_process(Play(), MemoryStore(clock=a_clock()), 0)
+    await process.work()
+    _, end = await process.adapter.accept_input_with_completion(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    process.disk.is_dead = True
+    await ended(process)
+    assert end is not None
+    assert isinstance(end.result(), RuntimeTerminated)
+
+
+async def test_without_an_executor_it_is_idle_after_retire_and_reset() -> None:
+    store = MemoryStore(clock=a_clock())
+    process = await a_process(Play(), store, 0)
+    await process.work()
+    await process.adapter.retire_runtime(SESSION)
+    await process.adapter.reset_runtime(SESSION)
+    assert process.adapter.runtime_state(SESSION) is RuntimeState.ATTACHED
+    await ended(process)
+    process = await a_process(Play(), store, 1)
+    state = process.adapter.runtime_state(SESSION)
+    await ended(process)
+    assert state is RuntimeState.IDLE
+
+
+@pytest.mark.parametrize("commits", [0, 1])
+async def test_a_retirement_is_kept_with_what_it_ends_or_not_at_all(commits: int) -> None:
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    await process.adapter.accept_input(SESSION, a_notice("x", "in-1"))
+    process.disk.left = commits
+    if commits:
+        assert await process.adapter.retire_runtime(SESSION) == 0
+    else:
+        with pytest.raises(StoreFailed):
+            await process.adapter.retire_runtime(SESSION)
+    await ended(process)
+    process = await a_process(play, store, 1)
+    active = process.adapter.list_active_inputs(SESSION)
+    state = process.adapter.runtime_state(SESSION)
+    await ended(process)
+    assert (state is RuntimeState.RETIRED, active == ()) == (bool(commits), bool(commits))
+
+
+@pytest.mark.parametrize("works", [True, False])
+async def test_who_comes_while_it_retires_meets_a_retired_runtime(works: bool) -> None:
+    process = await a_process(Play(), MemoryStore(clock=a_clock()), 0)
+    if works:
+        await process.work()
+    retire = asyncio.create_task(process.adapter.retire_runtime(SESSION))
+    await settle(1)
+    with pytest.raises(RuntimeNotReady, match="retired"):
+        await process.adapter.accept_input(SESSION, a_notice("x", "in-1"))
+    await retire
+    active = process.adapter.list_active_inputs(SESSION)
+    await ended(process)
+    assert active == ()
+
+
+async def test_who_comes_while_a_retirement_fails_is_taken() -> None:
+    process = await a_process(Play(), MemoryStore(clock=a_clock()), 0)
+    retire = asyncio.create_task(process.adapter.retire_runtime(SESSION))
+    await settle(1)
+    accepting = asyncio.create_task(process.adapter.accept_input(SESSION, a_notice("x", "in-1")))
+    process.disk.left = 0
+    with pytest.raises(StoreFailed):
+        await retire
+    with pytest.raises(StoreFailed):  # it came as far as the disk
+        await accepting
+    state = process.adapter.runtime_state(SESSION)
+    await ended(process)
+    assert state is RuntimeState.IDLE
+
+
+@pytest.mark.parametrize("works", [True, False])
+async def test_what_a_retired_runtime_had_no_time_to_end_ends_after_the_restart(
+    works: bool,
+) -> None:
+    """Its run died, so the passive input behind it has no run to go with."""
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    await process.work()
+    await process.adapter.accept_input(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    await process.adapter.accept_input_without_wake(SESSION, a_notice("y", "in-2"))
+    assert await process.adapter.retire_runtime(SESSION) == 2
+    play.go_on()
+    process.disk.left = 1  # the run is kept, and the end of what is left is not
+    await settle()
+    await ended(process)
+    process = await a_process(play, store, 1)
+    if works:
+        await process.work()
+    await settle()
+    active = process.adapter.list_active_inputs(SESSION)
+    record = process.adapter.input_state(SESSION, "in-2")
+    state = process.adapter.runtime_state(SESSION)
+    await ended(process)
+    assert (state, active) == (RuntimeState.RETIRED, ())
+    assert record is not None
+    assert record.outcome == Abandoned(reason="retired")
+
+
+@pytest.mark.parametrize("destroyed", [True, False])
+async def test_what_a_stopped_runtime_ran_when_it_was_killed_ends_after_the_restart(
+    destroyed: bool,
+) -> None:
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    await process.work()
+    await process.adapter.accept_input(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    process.disk.left = 1  # the state is kept, and the end of the run is not
+    adapter = process.adapter
+    stop = adapter.destroy if destroyed else adapter.stop_runtime_executor
+    await stop(SESSION)
+    await ended(process)
+    process = await a_process(play, store, 1)
+    state = process.adapter.runtime_state(SESSION)
+    record = process.adapter.input_state(SESSION, "in-1")
+    await ended(process)
+    assert state is (RuntimeState.DESTROYED if destroyed else RuntimeState.STOPPED)
+    assert record is not None
+    assert record.outcome == Abandoned(reason="destroyed" if destroyed else "stopped")
+
+
+async def test_a_reset_and_who_comes_meanwhile_do_not_meet() -> None:
+    """The passive input is abandoned, and is not taken along by the run of the one that came."""
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    await process.work()
+    await process.adapter.accept_input_without_wake(SESSION, a_notice("x", "in-1"))
+    accepting = asyncio.create_task(process.adapter.accept_input(SESSION, a_prompt("y", "in-2")))
+    await settle(1)
+    resetting = asyncio.create_task(process.adapter.reset_runtime(SESSION))
+    await settle(1)
+    late = asyncio.create_task(process.adapter.accept_input(SESSION, a_prompt("z", "in-3")))
+    assert await resetting == 2
+    await asyncio.gather(accepting, late)
+    await settle()
+    (running,) = process.witness.runs
+    phases = [process.adapter.input_state(SESSION, f"in-{n}") for n in (1, 2)]
+    await ended(process)
+    assert running[1] == ("in-3",)
+    assert [r and r.outcome for r in phases] == [Abandoned(reason="reset")] * 2
