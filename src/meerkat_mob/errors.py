@@ -31,6 +31,7 @@ MeerkatError                       catch this to catch us
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
 │   ├── NoPendingBoundary          nothing to continue from
+│   ├── CallbackPending            a tool's result is still to come from outside
 │   └── LlmFailed                  the model or its server failed
 │       ├── LlmKeyMissing
 │       ├── LlmUnreachable
@@ -395,6 +396,22 @@ class NoPendingBoundary(AgentError):
 
     def __init__(self) -> None:
         super().__init__("nothing to continue from: give a prompt")
+
+
+class CallbackPending(AgentError):
+    """A run stopped at a tool that somebody else runs; what it did so far is kept (4.4, step 20).
+
+    ``arguments`` is the JSON of the first such call. Stage the results, then go on from there.
+    """
+
+    code = "CALLBACK_PENDING"
+
+    def __init__(self, *, tool_name: str, tool_use_id: str, arguments: str) -> None:
+        super().__init__(
+            f"the run waits for the result of {tool_name} (call {tool_use_id}): give it to "
+            "stage_tool_results, then start a turn that resumes what is pending"
+        )
+        self.tool_name, self.tool_use_id, self.arguments = tool_name, tool_use_id, arguments
 
 
 class LlmFailed(AgentError):

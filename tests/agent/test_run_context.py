@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from meerkat_mob.core.blobs import Blob, blob_id
 from meerkat_mob.core.content import ImageBlock, TextBlock
-from meerkat_mob.core.messages import SystemMessage, ToolResults, UserMessage, text_of_message
+from meerkat_mob.core.messages import (
+    SystemMessage,
+    ToolResult,
+    ToolResults,
+    ToolUseData,
+    UserMessage,
+    text_of_message,
+)
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend
@@ -65,6 +72,9 @@ class Session:
 
     def news(self) -> News | None:
         return None
+
+    def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
+        self.left = calls, done
 
     async def steer(self) -> bool:
         if not self.joining:

@@ -12,6 +12,7 @@ from meerkat_mob.core.arguments import encode_arguments
 from meerkat_mob.core.events import (
     AgentEvent,
     EventEnvelope,
+    RunCallbackPending,
     RunCompleted,
     RunFailed,
     RunResult,
@@ -22,6 +23,7 @@ from meerkat_mob.core.events import (
     ToolExecutionCompleted,
     TurnStarted,
 )
+from meerkat_mob.core.messages import ToolUseData
 from meerkat_mob.core.tools import ToolDef, ToolErrorCode, ToolProvenance, tool_error, tool_value
 from meerkat_mob.core.usage import Usage
 
@@ -33,6 +35,16 @@ EVENTS: list[tuple[AgentEvent, str]] = [
     ),
     (RunFailed(session_id="s", error="e", code="C"), "run_failed"),
     (RunCompleted(session_id="s", result="r", usage=Usage()), "run_completed"),
+    (
+        RunCallbackPending(
+            session_id="s",
+            calls=(ToolUseData(id="t", name="f", args=encode_arguments({"a": 1})),),
+        ),
+        (
+            '{"type":"run_callback_pending","session_id":"s",'
+            '"calls":[{"id":"t","name":"f","args":{"a":1}}]}'
+        ),
+    ),
     (TurnStarted(turn_number=0), '{"type":"turn_started","turn_number":0}'),
     (TextDelta(delta="é"), '{"type":"text_delta","delta":"é"}'),
     (

@@ -16,6 +16,7 @@ from meerkat_mob.core.inputs import Boundary, Receipt
 from meerkat_mob.core.messages import encode_message
 from meerkat_mob.core.requests import StartTurnRequest
 from meerkat_mob.core.session import decode_session
+from meerkat_mob.core.tools import callback_tool
 from meerkat_mob.errors import (
     AgentError,
     LlmFailed,
@@ -152,6 +153,20 @@ async def test_where_nothing_was_pending_there_is_a_receipt_and_no_terminal(
             assert turn.result is None
             assert turn.receipt.message_count == said
             assert turn.snapshot() is not None
+
+
+@every_home
+async def test_a_run_that_ended_at_a_call_of_ours_says_which(home: OpenService) -> None:
+    """Lines 227-249 and 307-324: the third terminal, with a receipt and a snapshot."""
+    async with home(ScriptedLlm([call("ask", x=1)])) as service:
+        ask = callback_tool(a_tool_that_echoes("ask").definition)
+        session_id = await a_session(service, tools=(ask,))
+        turn = await a_view(service).apply_runtime_turn(
+            session_id, "run-1", a_turn(), "run_start", ("in-1",)
+        )
+        assert (turn.result, [use.name for use in turn.pending]) == (None, ["ask"])
+        assert turn.receipt.contributing_input_ids == ("in-1",)
+        assert turn.snapshot() is not None
 
 
 @every_home

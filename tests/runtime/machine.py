@@ -293,9 +293,9 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         await self.adapter.register_session(SESSION, self.witness, keep_alive=True)
 
 
-async def a_process(play: Play, store: Store | None, life: int) -> Process:
+async def a_process(play: Play, store: Store | None, life: int, *more: Tool) -> Process:
     """A life over a store, or one that keeps nothing. Its inbox has nobody who works yet."""
-    disk, ids, tools = MortalStore(), some_ids(f"run-{life}"), (play.tool(),)
+    disk, ids, tools = MortalStore(), some_ids(f"run-{life}"), (play.tool(), *more)
     request = a_request(defer=True, tools=tools, session_id=SESSION)
     service: SessionService
     if store is None:

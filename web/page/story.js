@@ -126,6 +126,10 @@ export class Story {
         seat.usage = told.usage;
         seat.doing = "idle";
         break;
+      case "run_callback_pending":
+        seat.doing = "idle";
+        show(this.add("note", source, { text: `waits for the result of ${told.calls.map((c) => c.name).join(", ")}` }, at));
+        break;
       case "run_failed":
         seat.doing = "idle";
         if (seat.said) show(this.quiet(seat));

@@ -16,6 +16,7 @@ from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.messages import ToolUseData
 from meerkat_mob.core.repair import INTERRUPTED
 from meerkat_mob.core.tools import ToolCall, ToolOutcome
+from meerkat_mob.errors import CallbackPending
 
 Emit = Callable[[AgentEvent], None]
 
@@ -27,31 +28,41 @@ async def run_tools(
     *,
     emit: Emit,
     clock: Clock,
-) -> None:
+) -> frozenset[str]:
     """Runs the calls and notes what they gave back in ``outcomes``.
 
-    When it is cancelled, so are the tools; it waits until the last of them has cleaned up.
+    Returns the calls that somebody else runs. When it is cancelled, so are the tools; it waits
+    until the last of them has cleaned up.
     """
+    left: set[str] = set()
 
     async def run_tool(use: ToolUseData) -> None:
         began = clock()
         emit(ToolExecutionStarted(id=use.id, name=use.name))
-        outcome = INTERRUPTED
+        outcomes[use.id] = outcome = INTERRUPTED
         try:
             outcome = await tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
+        except CallbackPending:
+            left.add(use.id)
+            return
         finally:
-            outcomes[use.id] = outcome
-            emit(
-                ToolExecutionCompleted(
-                    id=use.id,
-                    name=use.name,
-                    result=text_of(outcome.content),
-                    is_error=outcome.is_error,
-                    duration_ms=clock() - began,
-                    has_images=has_media(outcome.content),
-                )
+            if use.id not in left:
+                completed(use, outcome, began)
+
+    def completed(use: ToolUseData, outcome: ToolOutcome, began: int) -> None:
+        outcomes[use.id] = outcome
+        emit(
+            ToolExecutionCompleted(
+                id=use.id,
+                name=use.name,
+                result=text_of(outcome.content),
+                is_error=outcome.is_error,
+                duration_ms=clock() - began,
+                has_images=has_media(outcome.content),
             )
+        )
 
     async with asyncio.TaskGroup() as group:
         for use in uses:
             group.create_task(run_tool(use))
+    return frozenset(left)

@@ -2,15 +2,15 @@
 
 A run is one ``run`` or ``run_pending``; a turn is one model call with its tools (spec sessions
 4.3, 4.4). Whatever ends a run, the transcript stays valid: each call it holds has a result, and
-exactly one of run_completed and run_failed was said (INV-3, INV-7).
+exactly one event said how it ended (INV-3, INV-7). Only calls that somebody else runs stay open.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import aclosing
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -24,6 +24,7 @@ from meerkat_mob.core.events import (
     ReasoningComplete,
     ReasoningDelta,
     Retrying,
+    RunCallbackPending,
     RunCompleted,
     RunFailed,
     RunResult,
@@ -52,11 +53,12 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.repair import NOT_STARTED, result_of
 from meerkat_mob.core.run_context import NoSession, RunContext
-from meerkat_mob.core.tools import ToolOutcome
+from meerkat_mob.core.tools import ToolOutcome, callback_pending
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import (
     AgentError,
+    CallbackPending,
     InvalidParams,
     LlmFailed,
     MeerkatError,
@@ -145,8 +147,9 @@ class Agent:
         """A run that starts from a prompt.
 
         Raises ``LlmFailed`` when the model fails for good, ``StoreError`` when what must be kept
-        before it goes on cannot be, and ``CancelledError`` when cancelled, each with the transcript
-        in order; ``InvalidParams``, before anything happened, for text that is not Unicode.
+        before it goes on cannot be, ``CallbackPending`` when it waits for a result from outside,
+        and ``CancelledError`` when cancelled, each with the transcript in order;
+        ``InvalidParams``, before anything happened, for text that is not Unicode.
         """
         user = UserMessage(content=prompt, render_metadata=render_metadata)
         try:
@@ -176,6 +179,8 @@ class Agent:
         except asyncio.CancelledError:
             self._failed(RunCancelled())
             raise
+        except CallbackPending:
+            raise  # that it ended was said with the calls
         except MeerkatError as error:
             self._failed(error)
             raise
@@ -282,27 +287,42 @@ class Agent:
     async def _act(self, uses: Sequence[ToolUseData], tools: ToolSet) -> None:
         """Runs the calls of the answer that was pushed last, and pushes their results.
 
-        No tool starts before the answer is kept. Whatever ends this, each call has its result.
+        No tool starts before the answer is kept. Whatever ends this, each call has its result,
+        except those that somebody else runs: with them the run ends.
         """
         outcomes: dict[str, ToolOutcome] = {}
         for use in uses:
             self._emit(ToolCallRequested(id=use.id, name=use.name, args=use.args))
         try:
             await self._context.checkpoint()
-            await run_tools(uses, tools, outcomes, emit=self._emit, clock=self._clock)
-        finally:
-            self._push_results(uses, outcomes)
+            left = await run_tools(uses, tools, outcomes, emit=self._emit, clock=self._clock)
+        except BaseException:
+            self._transcript.push(ToolResults(results=self._results(uses, outcomes)))
+            raise
+        if left:
+            self._leave(uses, outcomes, left)
+        self._transcript.push(ToolResults(results=self._results(uses, outcomes)))
         await self._context.checkpoint()
 
-    def _push_results(
+    def _leave(
+        self, uses: Sequence[ToolUseData], outcomes: Mapping[str, ToolOutcome], left: Set[str]
+    ) -> NoReturn:
+        """Ends the run at calls that somebody else runs. Raises ``CallbackPending``."""
+        calls = tuple([use for use in uses if use.id in left])
+        done = self._results([use for use in uses if use.id not in left], outcomes)
+        self._context.leave(calls, done)
+        self._emit(RunCallbackPending(session_id=self._spec.session_id, calls=calls))
+        raise callback_pending(calls[0])
+
+    def _results(
         self, uses: Sequence[ToolUseData], outcomes: Mapping[str, ToolOutcome]
-    ) -> None:
+    ) -> tuple[ToolResult, ...]:
         results: list[ToolResult] = []
         for use in uses:
             result = result_of(use, outcomes.get(use.id, NOT_STARTED))
             self._emit(ToolResultReceived(id=use.id, name=use.name, is_error=result.is_error))
             results.append(result)
-        self._transcript.push(ToolResults(results=tuple(results)))
+        return tuple(results)
 
 
 def _relay(event: LlmEvent, emit: Emit) -> None:

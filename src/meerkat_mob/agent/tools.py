@@ -15,7 +15,7 @@ import msgspec
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.tool_visibility import ToolFilter, permits
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, tool_error
-from meerkat_mob.errors import InvalidParams, MeerkatError
+from meerkat_mob.errors import CallbackPending, InvalidParams, MeerkatError
 
 
 class ToolSet:
@@ -46,7 +46,10 @@ class ToolSet:
         return self if len(shown) == len(self._tools) else ToolSet(shown)
 
     async def dispatch(self, call: ToolCall) -> ToolOutcome:
-        """Runs one call. Everything that goes wrong is an outcome, except that we are cancelled."""
+        """Runs one call. Everything that goes wrong is an outcome, except that we are cancelled.
+
+        Raises ``CallbackPending`` for a call that somebody else runs.
+        """
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
@@ -57,6 +60,8 @@ class ToolSet:
             if _is_being_cancelled():
                 raise
             return tool_error("cancelled", "the tool was cancelled from inside")
+        except CallbackPending:
+            raise
         except InvalidParams as fault:
             return tool_error("invalid_arguments", str(fault))
         except MeerkatError as fault:

@@ -34,11 +34,15 @@ class PendingToolResults(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeferredTurnState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What waits for the next turn, and whether it would be the first."""
+    """What waits for the next turn, and whether it would be the first.
+
+    ``awaited_calls`` are the ids of calls in the last answer that somebody else runs.
+    """
 
     first_turn_phase: FirstTurnPhase = "inactive"
     pending_initial_prompt: PendingPrompt | UnsetType = UNSET
     pending_tool_results: tuple[PendingToolResults, ...] = ()
+    awaited_calls: tuple[str, ...] = ()
 
 
 class TakenTurn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -47,6 +51,7 @@ class TakenTurn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phase: FirstTurnPhase
     prompt: PendingPrompt | UnsetType
     results: tuple[PendingToolResults, ...]
+    awaited: tuple[str, ...] = ()
 
 
 def arm(state: DeferredTurnState) -> DeferredTurnState:
@@ -93,12 +98,21 @@ def stage_tool_results(
     return msgspec.structs.replace(state, pending_tool_results=staged), len(results)
 
 
+def await_calls(
+    state: DeferredTurnState, ids: Sequence[str], done: Sequence[ToolResult], *, now: int
+) -> DeferredTurnState:
+    """A turn ended at calls that somebody else runs; the results of the others wait with them."""
+    staged, _ = stage_tool_results(state, done, now=now)
+    return msgspec.structs.replace(staged, awaited_calls=tuple(ids))
+
+
 def take_turn(state: DeferredTurnState) -> TakenTurn:
     """What a turn that starts now takes. Nothing is gone before it is consumed (SES-13)."""
     return TakenTurn(
         phase=state.first_turn_phase,
         prompt=state.pending_initial_prompt,
         results=state.pending_tool_results,
+        awaited=state.awaited_calls,
     )
 
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.messages import StopReason
+from meerkat_mob.core.messages import StopReason, ToolUseData
 from meerkat_mob.core.usage import Usage
 
 
@@ -57,6 +57,24 @@ class RunFailed(
     session_id: str
     error: str
     code: str
+
+
+class RunCallbackPending(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="run_callback_pending",
+):
+    """A run ended at calls that somebody else runs: they have no results yet."""
+
+    session_id: str
+    calls: tuple[ToolUseData, ...]
+
+
+RunOver: TypeAlias = RunCompleted | RunFailed | RunCallbackPending
+"""How a run ends: each that started says exactly one of these (INV-7)."""
 
 
 class TurnStarted(
@@ -204,6 +222,7 @@ AgentEvent: TypeAlias = (
     RunStarted
     | RunCompleted
     | RunFailed
+    | RunCallbackPending
     | TurnStarted
     | TextDelta
     | TextComplete

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.core.content import Content, ContentBlock
 from meerkat_mob.core.events import RunResult
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.messages import HandlingMode, RenderMetadata
+from meerkat_mob.core.messages import HandlingMode, RenderMetadata, ToolUseData
 
 Boundary: TypeAlias = Literal["immediate", "run_start", "run_checkpoint"]
 InputKind: TypeAlias = Literal[
@@ -299,7 +299,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ApplyOutput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What applying a batch gave: a receipt, and the run's result unless there was none."""
+    """What applying a batch gave: a receipt, and the run's result unless there was none.
+
+    With ``pending`` calls it ended at tools that somebody else runs.
+    """
 
     receipt: Receipt
     result: RunResult | None = None
+    pending: tuple[ToolUseData, ...] = ()

@@ -7,7 +7,7 @@ not started, it was interrupted, or nobody can tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from meerkat_mob.core.messages import ToolResult, ToolResults, ToolUseData, tool_uses
@@ -23,6 +23,10 @@ INTERRUPTED: Final = tool_error(
 OUTCOME_UNKNOWN: Final = tool_error(
     "outcome_unknown",
     "the process ended before this tool's result was kept; it may have had effects",
+)
+
+CALLBACK_PENDING: Final = tool_error(
+    "callback_pending", "this tool is run elsewhere, and its result has not come yet"
 )
 
 
@@ -43,16 +47,23 @@ def open_calls(transcript: Transcript) -> tuple[ToolUseData, ...]:
 
 
 def close_open_calls(
-    transcript: Transcript, known: Iterable[ToolResult] = (), *, otherwise: ToolOutcome
+    transcript: Transcript,
+    known: Iterable[ToolResult] = (),
+    *,
+    otherwise: ToolOutcome,
+    awaited: Collection[str] = (),
 ) -> int:
     """Pushes a result for each open call: the known one, or ``otherwise``; returns how many.
 
+    Of those ``awaited`` from outside it says that they have not come yet.
     Known results of other calls come behind them, in the same message. Pushes nothing when there
     is nothing to push, so that doing it twice is the same as once.
     """
     by_id = {result.tool_use_id: result for result in known}
     results = [
-        by_id.pop(call.id) if call.id in by_id else result_of(call, otherwise)
+        by_id.pop(call.id)
+        if call.id in by_id
+        else result_of(call, CALLBACK_PENDING if call.id in awaited else otherwise)
         for call in open_calls(transcript)
     ]
     results += by_id.values()

@@ -5,14 +5,14 @@ Two rooms that may not know each other meet here: the session owns what lasts, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.events import BackgroundJobCompleted
-from meerkat_mob.core.messages import SystemNotice
+from meerkat_mob.core.messages import SystemNotice, ToolResult, ToolUseData
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import ToolFilter
 
@@ -64,6 +64,13 @@ class RunContext(Protocol):
         """
         ...
 
+    def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
+        """The run ends with calls that somebody else runs; ``done`` are the others' results.
+
+        They wait with those that are to come, so that all results of one answer come together.
+        """
+        ...
+
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that are there."""
         ...
@@ -90,6 +97,10 @@ class NoSession:
     def news(self) -> News | None:
         """None."""
         return None
+
+    def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
+        """Nobody is there to remember them."""
+        del calls, done
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """None but those the transcript holds itself."""

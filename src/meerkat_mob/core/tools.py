@@ -14,6 +14,8 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.messages import ToolUseData
+from meerkat_mob.errors import CallbackPending
 
 ToolErrorCode: TypeAlias = Literal[
     "tool_not_found",
@@ -80,3 +82,21 @@ def tool_error(code: ToolErrorCode, message: str, **more: Json) -> ToolOutcome:
 def tool_value(value: Json) -> ToolOutcome:
     """A JSON value as a result."""
     return ToolOutcome(content=msgspec.json.encode(value).decode())
+
+
+def callback_tool(definition: ToolDef) -> Tool:
+    """A tool that the embedding program runs, after the run and in its own time.
+
+    A call ends the run as pending; whoever has the result stages it, and a later run goes on.
+    """
+
+    async def leave(call: ToolCall) -> ToolOutcome:
+        raise callback_pending(call)
+
+    return Tool(definition=definition, execute=leave)
+
+
+def callback_pending(call: ToolCall | ToolUseData) -> CallbackPending:
+    """What a tool raises to leave one call to the embedding program."""
+    arguments = bytes(call.args).decode()
+    return CallbackPending(tool_name=call.name, tool_use_id=call.id, arguments=arguments)

@@ -13,11 +13,13 @@ from meerkat_mob.core.content import Content, is_blank
 from meerkat_mob.core.events import EventEnvelope
 from meerkat_mob.core.inputs import InputHeader, OperatorSource, PromptInput
 from meerkat_mob.core.messages import AssistantMessage, HandlingMode, Message, text_of_message
+from meerkat_mob.core.tools import callback_pending
 from meerkat_mob.errors import InputEnded, InvalidParams, MemberNotFound, NoAnswer, SessionNotFound
 from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.state import Command, require
 from meerkat_mob.runtime import (
     Abandoned,
+    CallbackPending,
     Completed,
     CompletedWithoutResult,
     Deduplicated,
@@ -170,6 +172,8 @@ def _text_or_raise(outcome: Outcome, input_id: str) -> str:
             return result.text
         case CompletedWithoutResult():
             return ""
+        case CallbackPending(calls=calls):
+            raise callback_pending(calls[0])
         case Abandoned(error=error) if error is not None:
             raise error
         case Abandoned(reason=reason) | RuntimeTerminated(reason=reason):

@@ -17,7 +17,7 @@ from meerkat_mob import _target
 from meerkat_mob.core.events import EventEnvelope, RunResult
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import ApplyOutput, Boundary, Receipt
-from meerkat_mob.core.messages import ToolResult
+from meerkat_mob.core.messages import ToolResult, ToolUseData
 from meerkat_mob.core.metadata import SessionMetadata
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
 from meerkat_mob.core.reserved import SESSION_METADATA
@@ -44,12 +44,14 @@ _UNWRITABLE: Final = (UnicodeEncodeError, msgspec.EncodeError)
 class AppliedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """What a runtime turn came to.
 
-    ``result`` is its terminal; None when nothing was pending. ``session`` is the whole session as
-    of the receipt, and shares its history; None when it had gone on by then, or left life.
+    ``result`` is its terminal, or the ``pending`` calls that somebody else runs; neither when
+    nothing was pending. ``session`` is the whole session as of the receipt, and shares its
+    history; None when it had gone on by then, or left life.
     """
 
     receipt: Receipt
     result: RunResult | None = None
+    pending: tuple[ToolUseData, ...] = ()
     session: Session | None = None
 
     def snapshot(self) -> bytes | None:
@@ -288,7 +290,12 @@ class _ForMobs:
                 raise
             raise AgentError(f"{DIGEST_FAILED}: {fault}; give text that is Unicode") from error
         session = await self._session_as_of(session_id, output)
-        return AppliedTurn(receipt=output.receipt, result=output.result, session=session)
+        return AppliedTurn(
+            receipt=output.receipt,
+            result=output.result,
+            pending=output.pending,
+            session=session,
+        )
 
     async def _session_as_of(self, session_id: str, output: ApplyOutput) -> Session | None:
         try:

@@ -10,6 +10,7 @@ from meerkat_mob.runtime.adapter import (
 from meerkat_mob.runtime.executor import Executor, SessionExecutor
 from meerkat_mob.runtime.inbox import (
     Abandoned,
+    CallbackPending,
     Completed,
     CompletedWithoutResult,
     InputPhase,
@@ -25,6 +26,7 @@ __all__ = (
     "AcceptOutcome",
     "Accepted",
     "Activity",
+    "CallbackPending",
     "Completed",
     "CompletedWithoutResult",
     "Deduplicated",

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.core.events import RunResult
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import Boundary, Input
+from meerkat_mob.core.messages import ToolUseData
 from meerkat_mob.errors import InboxFull, MeerkatError
 from meerkat_mob.runtime.policy import Lane, Policy, goes_with
 
@@ -69,6 +70,14 @@ class CompletedWithoutResult(
     """It was applied, and there was nothing to answer."""
 
 
+class CallbackPending(
+    msgspec.Struct, frozen=True, kw_only=True, tag="callback_pending", tag_field="outcome"
+):
+    """It was applied, and its run ended at calls that somebody else runs (LP-6)."""
+
+    calls: tuple[ToolUseData, ...]
+
+
 class Abandoned(msgspec.Struct, frozen=True, kw_only=True, tag="abandoned", tag_field="outcome"):
     """It ended without being answered; ``error`` is what the run failed with, if it did."""
 
@@ -84,7 +93,8 @@ class RuntimeTerminated(
     reason: str
 
 
-Outcome: TypeAlias = Completed | CompletedWithoutResult | Abandoned | RuntimeTerminated
+Applied: TypeAlias = Completed | CompletedWithoutResult | CallbackPending
+Outcome: TypeAlias = Applied | Abandoned | RuntimeTerminated
 
 
 class InputRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,14 +286,14 @@ class Inbox:
         """Ends an input, queued or staged. Its record stays for a while, its key for longer."""
         record = self._records[input_id]
         if record.phase is InputPhase.QUEUED:
-            if isinstance(outcome, Completed | CompletedWithoutResult):
+            if isinstance(outcome, Applied):
                 raise AssertionError(f"input {input_id} cannot go from queued to consumed")
             (self._noted if record.noted else self._lanes[record.policy.lane]).remove(input_id)
             self._wakers -= record.policy.wakes
         self._end(record, outcome)
 
     def _end(self, record: InputRecord, outcome: Outcome) -> None:
-        applied = isinstance(outcome, Completed | CompletedWithoutResult)
+        applied = isinstance(outcome, Applied)
         phase = InputPhase.CONSUMED if applied else InputPhase.ABANDONED
         header = record.item.header
         ended = self._move(header.id, phase, outcome=outcome)

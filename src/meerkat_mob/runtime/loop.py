@@ -41,7 +41,9 @@ from meerkat_mob.runtime.inbox import (
     LEGAL,
     Abandoned,
     AbandonReason,
+    Applied,
     Batch,
+    CallbackPending,
     Completed,
     CompletedWithoutResult,
     Inbox,
@@ -214,7 +216,7 @@ class SessionRuntime:
             outcome = self._of(output)
         self._desk = None
         await self._conclude(batch, desk, outcome)
-        if isinstance(outcome, Completed):
+        if isinstance(outcome, Applied):
             await self.jobs.told(desk.told)
 
     def _look_at_jobs(self) -> None:
@@ -229,8 +231,11 @@ class SessionRuntime:
 
     def _of(self, output: ApplyOutput) -> Outcome:
         self._keep_receipt(output.receipt)
-        result = output.result
-        return CompletedWithoutResult() if result is None else Completed(result=result)
+        if output.result is not None:
+            return Completed(result=output.result)
+        if output.pending:
+            return CallbackPending(calls=output.pending)
+        return CompletedWithoutResult()
 
     def _keep_receipt(self, receipt: Receipt) -> None:
         self.receipts[receipt.run_id, receipt.sequence] = receipt
@@ -239,7 +244,7 @@ class SessionRuntime:
 
     async def _conclude(self, batch: Batch, desk: RunDesk, outcome: Outcome) -> None:
         """Ends what the run had, or puts it back. Nothing ends that was not kept before."""
-        joined = outcome if isinstance(outcome, Completed) else CompletedWithoutResult()
+        joined = outcome if isinstance(outcome, Applied) else CompletedWithoutResult()
         for input_id in desk.joined:
             self.inbox.end(input_id, joined)
         self._put_back(desk.left(), noted=False)

@@ -26,7 +26,9 @@ from meerkat_mob.sessions.state import SessionState
 from meerkat_mob.store.protocol import NewRecord
 
 T = TypeVar("T")
-RunOutcome: TypeAlias = Literal["completed", "nothing_pending", "cancelled", "failed"]
+RunOutcome: TypeAlias = Literal[
+    "completed", "nothing_pending", "callback_pending", "cancelled", "failed"
+]
 
 OPENED: Final = "session_opened"
 SAID: Final = "messages"

@@ -25,16 +25,19 @@ from msgspec import UNSET
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.content import Content, has_video
 from meerkat_mob.core.deferred_turn import allows_build_overrides
-from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed, RunResult, RunStarted
+from meerkat_mob.core.events import AgentEvent, RunOver, RunResult, RunStarted
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import Receipt
+from meerkat_mob.core.messages import ToolResult, ToolUseData
 from meerkat_mob.core.metadata import SessionLlmIdentity, identity_of, with_identity
 from meerkat_mob.core.repair import OUTCOME_UNKNOWN, close_open_calls
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, render_prompt
 from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.tools import callback_pending
 from meerkat_mob.errors import (
+    CallbackPending,
     InvalidParams,
     NoPendingBoundary,
     RunCancelled,
@@ -260,13 +263,13 @@ class LiveSession:
             raise unkept from error
         if error is not None and receipt is None:
             raise error
-        return TurnEnd(result=result, receipt=receipt)
+        return TurnEnd(result=result, receipt=receipt, pending=run.left)
 
     async def _conclude(self, run: Run, error: Exception | None) -> Receipt | None:
         """Commits what the run did; what never began, or cannot be kept, has not happened."""
         if error is not None and not run.began:
             self._roll_back()
-            if run.ticket is None or not isinstance(error, NoPendingBoundary):
+            if run.ticket is None or not isinstance(error, NoPendingBoundary | CallbackPending):
                 return None
         try:
             async with self._lock:
@@ -299,8 +302,17 @@ class LiveSession:
         if request.system_prompt is not None:
             with keepable("system_prompt"):
                 self._transcript.set_system_prompt(request.system_prompt)
-        close_open_calls(self._transcript, run.results(), otherwise=OUTCOME_UNKNOWN)
-        if run.continues(prompt):
+        continues = run.continues(prompt)
+        if continues and (calls := run.missing(self._transcript)):
+            run.leave(calls, ())  # nothing is taken: it waits for the rest
+            raise callback_pending(calls[0])
+        close_open_calls(
+            self._transcript,
+            run.results(),
+            otherwise=OUTCOME_UNKNOWN,
+            awaited=run.taken.awaited,
+        )
+        if continues:
             return await self._agent.run_pending()
         return await self._agent.run(
             prompt, preface=request.preface, render_metadata=request.render_metadata
@@ -311,7 +323,7 @@ class LiveSession:
         run = self._run
         if run is not None:
             run.began = run.began or isinstance(event, RunStarted)
-            if isinstance(event, RunCompleted | RunFailed):
+            if isinstance(event, RunOver):
                 run.terminal = event
                 return
         self.events.emit(event)
@@ -396,6 +408,13 @@ class LiveSession:
         run = self._run
         inbox = None if run is None or run.ticket is None else run.ticket.inbox
         return None if inbox is None else inbox.news()
+
+    def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
+        """The run ends with calls that somebody else runs."""
+        if self._run is not None:
+            keep = self._transcript.keep_images
+            named = [msgspec.structs.replace(r, content=keep(r.content)) for r in done]
+            self._run.leave(calls, named)
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, Blob]:
         """Those of the named images that were kept."""

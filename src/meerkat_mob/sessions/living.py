@@ -408,4 +408,4 @@ def _result(end: TurnEnd) -> RunResult:
 def _output(end: TurnEnd) -> ApplyOutput:
     if end.receipt is None:
         raise AgentError("the run left no receipt; report this")  # not reached
-    return ApplyOutput(receipt=end.receipt, result=end.result)
+    return ApplyOutput(receipt=end.receipt, result=end.result, pending=end.pending)

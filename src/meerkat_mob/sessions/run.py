@@ -6,23 +6,31 @@ The rule: what a run takes of its session is gone only when it is committed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.core.content import Content, is_blank, join
-from meerkat_mob.core.deferred_turn import consume, take_turn
-from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed, RunResult
+from meerkat_mob.core.deferred_turn import await_calls, consume, take_turn
+from meerkat_mob.core.events import (
+    AgentEvent,
+    RunCallbackPending,
+    RunCompleted,
+    RunFailed,
+    RunResult,
+)
 from meerkat_mob.core.inputs import Boundary, Receipt
-from meerkat_mob.core.messages import ToolResult, UserMessage
+from meerkat_mob.core.messages import ToolResult, ToolUseData, UserMessage
+from meerkat_mob.core.repair import open_calls
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
 from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import MeerkatError, NoPendingBoundary, RunCancelled
+from meerkat_mob.errors import CallbackPending, MeerkatError, NoPendingBoundary, RunCancelled
 from meerkat_mob.sessions.facts import RunBegan, RunEnded, RunOutcome
 from meerkat_mob.sessions.state import SessionState
 
@@ -77,6 +85,7 @@ class TurnEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     result: RunResult | None
     receipt: Receipt | None
+    pending: tuple[ToolUseData, ...] = ()
 
 
 class Run:
@@ -101,6 +110,9 @@ class Run:
         """Whether a crash would find what its inputs say, and need not say it again."""
         self._context = kept.context.pending  # what comes during the run waits for the next one
         self._context_taken = False
+        self.left: tuple[ToolUseData, ...] = ()
+        """Calls with which it ended, because somebody else runs them."""
+        self._done: tuple[ToolResult, ...] = ()
         self._filter: tuple[ToolFilter, int] | None = None
 
     # -- interrupts ----------------------------------------------------------------------------
@@ -137,6 +149,18 @@ class Run:
         """What was staged of tools that somebody else ran."""
         return tuple(result for staged in self.taken.results for result in staged.results)
 
+    def missing(self, transcript: Transcript) -> tuple[ToolUseData, ...]:
+        """The calls whose results must come from outside, and have not."""
+        if not self.taken.awaited:
+            return ()
+        known = {result.tool_use_id for result in self.results()}
+        waits = set(self.taken.awaited) - known
+        return tuple([call for call in open_calls(transcript) if call.id in waits])
+
+    def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
+        """See ``RunContext.leave``."""
+        self.left, self._done = tuple(calls), tuple(done)
+
     def prompt(self) -> Content:
         """What was staged, and what this run was asked; blank when there is neither."""
         staged = "" if self.taken.prompt is UNSET else self.taken.prompt.prompt
@@ -164,6 +188,9 @@ class Run:
         if not self.began:
             return after
         deferred = consume(kept.deferred, self.taken)
+        if self.left:
+            ids = [call.id for call in self.left]
+            deferred = await_calls(deferred, ids, self._done, now=kept.updated_at)
         if deferred != kept.deferred:
             after = msgspec.structs.replace(after, deferred=deferred)
         if ends and self._context_taken:
@@ -193,7 +220,7 @@ class Run:
     def ended(self, after: SessionState, error: Exception | None) -> RunEnded:
         """How it ended, with a receipt unless it failed."""
         ticket = self.ticket
-        if error is not None and not isinstance(error, NoPendingBoundary):
+        if error is not None and not isinstance(error, NoPendingBoundary | CallbackPending):
             return RunEnded(
                 outcome="cancelled" if isinstance(error, RunCancelled) else "failed",
                 usage=after.usage,
@@ -201,7 +228,10 @@ class Run:
                 run_id=UNSET if ticket is None else ticket.run_id,
                 input_ids=UNSET if ticket is None else ticket.input_ids,
             )
-        outcome: RunOutcome = "completed" if error is None else "nothing_pending"
+        outcome: RunOutcome = "completed"
+        if error is not None:
+            waits = isinstance(error, CallbackPending)
+            outcome = "callback_pending" if waits else "nothing_pending"
         receipt = UNSET if ticket is None else self.receipt(ticket, after)
         return RunEnded(outcome=outcome, usage=after.usage, receipt=receipt)
 
@@ -225,7 +255,7 @@ class Run:
 
     def last_word(self, session_id: str, unkept: Exception | None) -> AgentEvent | None:
         """The run's terminal event: the agent's own, or that what it did could not be kept."""
-        if unkept is None or not isinstance(self.terminal, RunCompleted):
+        if unkept is None or not isinstance(self.terminal, RunCompleted | RunCallbackPending):
             return self.terminal
         code = unkept.code if isinstance(unkept, MeerkatError) else MeerkatError.code
         return RunFailed(session_id=session_id, error=str(unkept), code=code)

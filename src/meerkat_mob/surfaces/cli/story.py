@@ -17,6 +17,7 @@ from meerkat_mob.core.events import (
     EventEnvelope,
     ReasoningDelta,
     Retrying,
+    RunCallbackPending,
     RunCompleted,
     RunFailed,
     RunStarted,
@@ -231,7 +232,7 @@ class Story:
             case ToolCallRequested(id=call_id, name=name, args=args):
                 seat.turn_to("calling", at)
                 seat.calls[call_id] = Call(name=name, args=bytes(args))
-            case RunCompleted() | RunFailed():
+            case RunCompleted() | RunFailed() | RunCallbackPending():
                 seat.turn_to("idle", at)
             case Retrying():
                 seat.turn_to("waiting", at)
@@ -249,6 +250,9 @@ class Story:
                     yield self._called(seat.member, call, result, problem)
             case ToolResultReceived(id=call_id) if call := seat.calls.pop(call_id, None):
                 yield self._called(seat.member, call, "", "interrupted")
+            case RunCallbackPending(calls=calls):
+                names = ", ".join(call.name for call in calls)
+                yield Noted(member=seat.member, text=f"waits for the result of {names}")
             case RunFailed(error=error):
                 yield Broke(member=seat.member, error=error)
             case Retrying(attempt=attempt, max_attempts=most, error=error, delay_ms=delay):

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from meerkat_mob.core.build_state import MobToolAuthorityContext
 from meerkat_mob.core.content import ImageBlock, TextBlock
-from meerkat_mob.core.messages import ToolResult
+from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
 from meerkat_mob.core.reserved import BUILD_STATE, SESSION_METADATA
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import deny
+from meerkat_mob.core.tools import callback_tool
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import LlmFailed, SessionUnsupported, SystemContextConflict
+from meerkat_mob.errors import CallbackPending, LlmFailed, SessionUnsupported, SystemContextConflict
 from meerkat_mob.llm import ScriptedLlm, call, fail, say
 from meerkat_mob.sessions import PersistentSessionService, RecoveryOverrides
 from meerkat_mob.testing.builders import (
@@ -219,6 +220,29 @@ async def what_was_staged_runs_after_a_restart(open_store: OpenStore) -> None:
             await service.start_turn(session_id, first)
         await service.start_turn(session_id, a_turn("again"))
         same((await said(service, session_id))[4:], [("user", "again"), ("model", "two")])
+
+
+async def a_run_that_waits_for_results_waits_over_a_restart(open_store: OpenStore) -> None:
+    """W10: with what the tools beside it gave back; it goes on when the rest is in."""
+    tools = (callback_tool(ECHO.definition), a_tool_that_echoes("other"))
+    script = ScriptedLlm([call("echo", text="a") & call("other", text="b")])
+    async with sessions_in(open_store, script) as service:
+        session_id = await a_session(service, tools=tools)
+        with refuses(CallbackPending) as refused:
+            await service.start_turn(session_id, a_turn())
+    resume = StartTurnRequest(execution_kind="resume_pending")
+    async with sessions_in(open_store) as service:
+        await service.resume_session(session_id, RecoveryOverrides(external_tools=tools))
+        with refuses(CallbackPending):
+            await service.start_turn(session_id, resume)
+        result = ToolResult(tool_use_id=refused.error.tool_use_id, content="mine")
+        await service.stage_tool_results(session_id, (result,))
+    async with sessions_in(open_store, ScriptedLlm(["done"])) as service:
+        await service.resume_session(session_id, RecoveryOverrides(external_tools=tools))
+        same((await service.start_turn(session_id, resume)).text, "done", "the answer")
+        messages = (await service.read_history(session_id)).messages
+        results = messages[-2].results if isinstance(messages[-2], ToolResults) else ()
+        same([r.content for r in results], ["mine", '{"text":"b"}'], "the results")
 
 
 async def a_filter_is_in_force_after_a_restart(open_store: OpenStore) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from meerkat_mob.testing.expect import rules_of
 from meerkat_mob.testing.session_contract import (
+    calling_back,
     ending,
     forking,
     interrupting,
@@ -24,6 +25,7 @@ _MODULES: Final = (
     refusing,
     staging,
     turns,
+    calling_back,
     notes,
     settings,
     interrupting,
