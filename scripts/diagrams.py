@@ -70,14 +70,14 @@ _THEN: Final[Mapping[state.Move, state.RuntimeState]] = {
     state.Move.STOP: state.RuntimeState.STOPPED,
     state.Move.DESTROY: state.RuntimeState.DESTROYED,
 }
-"""Where a move leads."""
+"""Where a move leads, if it leads anywhere."""
 
 
 def runtime_edges() -> Iterable[Edge]:
     """What may happen to a session's runtime."""
     for move, places in state.FROM.items():
         for here in sorted(places):
-            if _THEN[move] is not here:
+            if move in _THEN and _THEN[move] is not here:
                 yield here.value, _THEN[move].value, move.value
 
 

@@ -235,6 +235,34 @@ async def test_what_can_never_be_kept_ends_after_three_attempts(place: Place) ->
             assert await office.heard() == []
 
 
+@pytest.mark.virtual_only
+@pytest.mark.parametrize("later", ["the next input", "the close"])
+async def test_what_was_given_up_while_nothing_could_be_kept_is_kept_as_that(
+    later: str, place: Place
+) -> None:
+    """INV-2: its sender was told of an end, so no later process runs it."""
+    with place() as open_store:
+        disk = BreakingStore()
+        script = ScriptedLlm(["one", "two", "three", "four"])
+        async with a_process(open_store, script, disk) as office:
+            accepted = disk.commits + 1
+            disk.breaks = lambda n: n > accepted
+            outcome = await (await waited_for(office, a_prompt("go", "in-1")))
+            assert isinstance(outcome, Abandoned)
+            disk.breaks = lambda _: False
+            if later == "the next input":
+                assert isinstance(
+                    await (await waited_for(office, a_prompt("on", "in-2"))), Completed
+                )
+                disk.die()
+        async with a_process(open_store, ScriptedLlm([]), ids="later") as office:
+            record = office.adapter.input_state(SESSION, "in-1")
+            assert record is not None
+            assert isinstance(record.outcome, Abandoned)
+            assert record.outcome.reason == "max_attempts_exhausted"
+            assert await office.heard() == (["on"] if later == "the next input" else [])
+
+
 @pytest.mark.parametrize("waits_first", [False, True])
 async def test_what_kills_its_process_again_and_again_is_given_up(
     waits_first: bool, place: Place

@@ -19,6 +19,7 @@ def test_input_is_taken_by_who_rests_or_runs_and_by_nobody_else() -> None:
         (Move.BEGIN_RUN, {IDLE, ATTACHED, RETIRED}),
         (Move.RETIRE, {IDLE, ATTACHED, RUNNING}),
         (Move.RESET, {IDLE, ATTACHED, RETIRED}),
+        (Move.RECYCLE, {IDLE, ATTACHED, RETIRED}),
         (Move.STOP, {IDLE, ATTACHED, RUNNING, RETIRED}),
         (Move.DESTROY, {IDLE, ATTACHED, RUNNING, RETIRED, STOPPED}),
     ],

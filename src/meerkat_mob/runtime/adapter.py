@@ -267,6 +267,13 @@ class RuntimeSessionAdapter:
         """
         return await self._runtime(session_id).reset()
 
+    async def recycle_runtime(self, session_id: str, executor: Executor | None = None) -> int:
+        """Goes on with another executor; returns how much waits, which stays with its waiters.
+
+        Raises ``RuntimeNotReady`` while a run goes on.
+        """
+        return await self._runtime(session_id).recycle(executor)
+
     async def stop_runtime_executor(self, session_id: str) -> int:
         """Ends it for good: abandons what waits, and cancels the run that goes on."""
         return await self._runtime(session_id).end(RuntimeState.STOPPED)

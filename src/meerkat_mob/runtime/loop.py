@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 from msgspec import UNSET
@@ -23,6 +23,7 @@ from meerkat_mob.errors import (
     MeerkatError,
     RunCancelled,
     RuntimeNotReady,
+    SessionNotFound,
     StoreError,
 )
 from meerkat_mob.runtime.activity import Activity
@@ -101,6 +102,7 @@ class SessionRuntime:
         self._held = False
         self.jobs = Jobs(session_id, log=log, clock=clock, ids=ids, changed=self._look_at_jobs)
         self._resting = RuntimeState.IDLE
+        self._owed: list[RuntimeFact] = []
         self._farewell = RuntimeTerminated(reason="the runtime has ended")
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.Future[None] | None = None
@@ -198,6 +200,8 @@ class SessionRuntime:
         desk = self._desk = RunDesk(self.inbox, run_id, self._keep_receipt, self.jobs.registry.news)
         outcome: Outcome
         try:
+            with suppress(StoreError):
+                await self._keep()  # what is owed
             if any(r.recoveries for r in batch.records):
                 await self._keep(InputsStaged(run_id=run_id, input_ids=batch.ids))
             if desk.is_cut_off:
@@ -243,7 +247,11 @@ class SessionRuntime:
             self.receipts.popitem(last=False)
 
     async def _conclude(self, batch: Batch, desk: RunDesk, outcome: Outcome) -> None:
-        """Ends what the run had, or puts it back. Nothing ends that was not kept before."""
+        """Ends what the run had, or puts it back.
+
+        Nothing ends that was not kept before, but what is given up because nothing can be kept:
+        that end is owed, and kept with the next fact that can be.
+        """
         joined = outcome if isinstance(outcome, Applied) else CompletedWithoutResult()
         for input_id in desk.joined:
             self.inbox.end(input_id, joined)
@@ -259,7 +267,10 @@ class SessionRuntime:
             self._end(batch.ids, outcome)
             return
         spent = _ids_of(r for r in batch.records if is_exhausted(r))
-        self._end(spent, Abandoned(reason="max_attempts_exhausted", error=error))
+        if spent:
+            given_up = Abandoned(reason="max_attempts_exhausted", error=error)
+            self._owed.append(_ended(spent, given_up))
+            self._end(spent, given_up)
         again = [r for r in batch.records if not is_exhausted(r)]
         if again:
             self._put_back(_ids_of(again), noted=desk.is_noted or batch.resumes)
@@ -288,10 +299,17 @@ class SessionRuntime:
             self._pause.set_result(None)
 
     async def _keep(self, *facts: RuntimeFact, then: Callable[[], None] | None = None) -> None:
-        if facts:
-            await self._log.keep(self.session_id, facts, then=then)
-        elif then is not None:
-            then()
+        owed = len(self._owed)
+
+        def kept() -> None:
+            del self._owed[:owed]
+            if then is not None:
+                then()
+
+        if facts or owed:
+            await self._log.keep(self.session_id, (*self._owed, *facts), then=kept)
+        else:
+            kept()
 
     # -- waiting for an input ------------------------------------------------------------------
 
@@ -344,6 +362,21 @@ class SessionRuntime:
             await self._change(RuntimeState.IDLE, waiting, "reset")
         return len(waiting)
 
+    async def recycle(self, executor: Executor | None) -> int:
+        """Goes on with another executor, if one is given; what waits, and who waits, stays.
+
+        Returns how much waits. There is nothing to rebuild: an input has one record.
+        """
+        async with self.admission.closed():
+            self._insist(Move.RECYCLE)
+            if self._task is not None:
+                raise RuntimeNotReady(session_id=self.session_id, state=RuntimeState.RUNNING.value)
+            await self._keep()
+            if executor is not None:
+                self._executor = None
+                self.attach(executor)
+        return len(self.inbox.queued())
+
     async def end(self, state: RuntimeState) -> int:
         """Stops or destroys it: what waits is abandoned, the run that goes on is cancelled."""
         async with self.admission.closed():
@@ -361,6 +394,8 @@ class SessionRuntime:
         await self._end_run()
         async with self.admission.closed():
             self._end(self.inbox.queued(), self._farewell)
+        with suppress(StoreError, SessionNotFound):
+            await self._keep()
         await self.jobs.end(reason)
 
     async def _end_run(self) -> None:

@@ -25,6 +25,7 @@ class Move(StrEnum):
     BEGIN_RUN = "begin_run"
     RETIRE = "retire"
     RESET = "reset"
+    RECYCLE = "recycle"
     STOP = "stop"
     DESTROY = "destroy"
 
@@ -37,6 +38,7 @@ FROM: Final[Mapping[Move, frozenset[RuntimeState]]] = {
     Move.BEGIN_RUN: _RESTING | {RuntimeState.RETIRED},
     Move.RETIRE: _LIVING,
     Move.RESET: _RESTING | {RuntimeState.RETIRED},
+    Move.RECYCLE: _RESTING | {RuntimeState.RETIRED},
     Move.STOP: _LIVING | {RuntimeState.RETIRED},
     Move.DESTROY: frozenset(RuntimeState) - {RuntimeState.DESTROYED},
 }
