@@ -241,3 +241,24 @@ async def test_a_member_whose_skill_is_missing_keeps_the_team_from_opening() -> 
         refused = await tab.refusal("team/open", voice=OFFLINE)
     assert [w["code"] for w in view["warnings"]] == ["missing_skill_file"]
     assert refused["code"] == "SKILL_MISSING"
+
+
+async def test_inputs_and_runtimes_of_the_members_sessions_are_reached_from_the_page() -> None:
+    async with a_tab() as tab:
+        await tab.load("pair.zip", ZIP)
+        opened = await tab.call("team/open", voice=OFFLINE)
+        session_id = opened["sessions"]["lead"]
+        header = {"id": "i-1", "timestamp": 7, "source": {"type": "operator"}}
+        item = {"input_type": "prompt", "header": header, "text": "begin"}
+        told = await tab.call("runtime/accept", session_id=session_id, input=item)
+        await tab.call("mob/wait_idle", mob_id="pair")
+        seen = await tab.call("input/state", session_id=session_id, input_id="i-1")
+        listed = await tab.call("input/list", session_id=session_id)
+        await tab.call("runtime/retire", session_id=session_id)
+        refused = await tab.call("runtime/accept", session_id=session_id, input=item)
+        standing = await tab.call("runtime/state", session_id=session_id)
+        reset = await tab.call("runtime/reset", session_id=session_id)
+    assert (told["outcome_type"], seen["current_state"]) == ("accepted", "consumed")
+    assert listed == {"session_id": session_id, "inputs": []}
+    assert refused["reason"] == {"reject_type": "not_ready", "state": "retired"}
+    assert (standing["state"], reset) == ("retired", {"abandoned": 0})

@@ -14,8 +14,14 @@ import meerkat_mob
 from meerkat_mob.mob import Realm
 from meerkat_mob.mob.definition import CAPABILITIES
 from meerkat_mob.surfaces.playing import PROVIDED
-from meerkat_mob.surfaces.rpc import mobs, params
+from meerkat_mob.surfaces.rpc import inputs, mobs, params
 from meerkat_mob.surfaces.rpc.host import Host
+from meerkat_mob.surfaces.rpc.input_params import (
+    INPUT_DIALECT,
+    AcceptInput,
+    OfInput,
+    in_todays_form,
+)
 from meerkat_mob.surfaces.rpc.methods import Method, Run, call_method, method
 from meerkat_mob.surfaces.rpc.streams import Notify, Streams, stream_ids
 
@@ -110,6 +116,14 @@ METHODS: Final[Mapping[str, Method[Host]]] = {
     "mob/lifecycle": _row(params.Lifecycle, mobs.lifecycle),
     "session/read": _row(params.OfSession, session_read),
     "session/history": _row(params.History, session_history),
+    "runtime/accept": method(
+        AcceptInput, inputs.accept, dialect=INPUT_DIALECT, prepare=in_todays_form
+    ),
+    "runtime/state": _row(params.OfSession, inputs.runtime_state),
+    "runtime/retire": _row(params.OfSession, inputs.retire),
+    "runtime/reset": _row(params.OfSession, inputs.reset),
+    "input/state": _row(OfInput, inputs.input_state),
+    "input/list": _row(params.OfSession, inputs.input_list),
 }
 
 

@@ -35,11 +35,12 @@ def method(
     run: Run[HostT, ParamsT],
     *,
     dialect: Dialect,
+    prepare: Callable[[object], object] = lambda given: given,
 ) -> Method[HostT]:
-    """A row from a typed function."""
+    """A row from a typed function. ``prepare`` brings params to the form that is read."""
 
     async def call(host: HostT, given: object) -> object:
-        return await run(host, read_params(params, given, dialect=dialect))
+        return await run(host, read_params(params, prepare(given), dialect=dialect))
 
     return Method(params=params, call=call)
 
