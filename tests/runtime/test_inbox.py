@@ -16,7 +16,12 @@ NEWS = {"mob.peer_added"}
 
 def an_inbox(*items: Input) -> tuple[Inbox, list[InputRecord]]:
     ended: list[InputRecord] = []
-    inbox = Inbox("s", ended.append, clock=a_clock())
+
+    def changed(record: InputRecord) -> None:
+        if record.outcome is not None:
+            ended.append(record)
+
+    inbox = Inbox("s", changed, clock=a_clock())
     for item in items:
         admit(inbox, item)
     return inbox, ended

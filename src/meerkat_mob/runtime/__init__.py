@@ -7,6 +7,7 @@ from meerkat_mob.runtime.adapter import (
     Deduplicated,
     RuntimeSessionAdapter,
 )
+from meerkat_mob.runtime.events import InputChanged, RunChanged, RuntimeChanged, RuntimeEnvelope
 from meerkat_mob.runtime.executor import Executor, SessionExecutor
 from meerkat_mob.runtime.inbox import (
     Abandoned,
@@ -31,10 +32,14 @@ __all__ = (
     "CompletedWithoutResult",
     "Deduplicated",
     "Executor",
+    "InputChanged",
     "InputPhase",
     "InputRecord",
     "Outcome",
     "Policy",
+    "RunChanged",
+    "RuntimeChanged",
+    "RuntimeEnvelope",
     "RuntimeSessionAdapter",
     "RuntimeState",
     "RuntimeTerminated",

@@ -16,13 +16,14 @@ from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import Input, Receipt
 from meerkat_mob.errors import PersistenceDisabled, RuntimeNotReady
 from meerkat_mob.runtime.activity import Activity
+from meerkat_mob.runtime.events import Watcher
 from meerkat_mob.runtime.executor import Executor
 from meerkat_mob.runtime.inbox import BOUND, InputRecord, Outcome
 from meerkat_mob.runtime.log import InboxLog, NoLog, StreamLog
-from meerkat_mob.runtime.loop import SessionRuntime
 from meerkat_mob.runtime.operations import RuntimeBindings
 from meerkat_mob.runtime.policy import decide, rejection
 from meerkat_mob.runtime.recovery import RecoveryReport
+from meerkat_mob.runtime.session import SessionRuntime
 from meerkat_mob.runtime.state import ACCEPTS, ENDED, RuntimeState
 from meerkat_mob.sessions import SessionService
 from meerkat_mob.store import to_the_end
@@ -244,6 +245,14 @@ class RuntimeSessionAdapter:
     ) -> Receipt | None:
         """The receipt of a run; None when there is none, or it is long gone."""
         return self._runtime(session_id).receipts.get((run_id, sequence))
+
+    def watch_runtime_events(self, session_id: str, watcher: Watcher) -> Callable[[], None]:
+        """Calls ``watcher`` for whatever happens in the inbox from now on (INP-4).
+
+        Returns how to stop that; it ends with the runtime. Raises ``RuntimeNotReady`` for a
+        session without an inbox.
+        """
+        return self._runtime(session_id).watchers.add(watcher)
 
     # -- control -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from msgspec import UNSET
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.input_wire import kept_input
 from meerkat_mob.core.inputs import Input
+from meerkat_mob.runtime.events import Watchers
 from meerkat_mob.runtime.facts import accepted, key_of
 from meerkat_mob.runtime.inbox import Inbox, InputRecord, Outcome
 from meerkat_mob.runtime.log import InboxLog
@@ -54,13 +55,14 @@ class Admission:
         *,
         session_id: str,
         log: InboxLog,
+        watchers: Watchers,
         insist: Callable[[], None],
         at_rest: Callable[[], bool],
         came: Callable[[], None],
     ) -> None:
         self._inbox, self._waiters, self._log = inbox, waiters, log
         self._session_id, self._insist = session_id, insist
-        self._at_rest, self._came = at_rest, came
+        self._watchers, self._at_rest, self._came = watchers, at_rest, came
         self._arriving: dict[str, asyncio.Future[None]] = {}
         self._door = asyncio.Lock()
 
@@ -96,6 +98,7 @@ class Admission:
                     continue
             self._insist()
             if (existing := self._inbox.known(item)) is not None:
+                self._watchers.deduplicated(item, existing)
                 return existing
             coming = next((self._arriving[n] for n in names if n in self._arriving), None)
             if coming is None:
@@ -124,6 +127,7 @@ class Admission:
         def admit() -> None:
             if waiter is not None:
                 self._waiters.add(item.header.id, waiter)
+            self._watchers.accepted(item)
             self._inbox.admit(item, policy, admission)
             self._came()
 
@@ -131,13 +135,16 @@ class Admission:
             if item.header.durability != "durable" or policy.consumed == "on_accept":
                 admit()  # it can be made anew, or has ended already (DUR-2)
                 return None
-            return await self._log.keep(
+            existing = await self._log.keep(
                 self._session_id,
                 (accepted(item, policy, admission, begins=begins),),
                 unique=unique,
                 blobs=images,
                 then=admit,
             )
+            if existing is not None:
+                self._watchers.deduplicated(item, existing)
+            return existing
         finally:
             self._inbox.give_up_room()
             for name in names:

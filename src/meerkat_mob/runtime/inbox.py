@@ -132,18 +132,18 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inbox:
-    """The queue and its records. ``ended`` is told of each input that ends."""
+    """The queue and its records. ``changed`` is told of each that came to another phase."""
 
     def __init__(
         self,
         session_id: str,
-        ended: Callable[[InputRecord], None],
+        changed: Callable[[InputRecord], None],
         *,
         clock: Clock,
         keys_kept: int = KEYS_KEPT,
         bound: int = BOUND,
     ) -> None:
-        self._session_id, self._ended, self._keys_kept = session_id, ended, keys_kept
+        self._session_id, self._changed, self._keys_kept = session_id, changed, keys_kept
         self._clock, self._bound = clock, bound
         self._records: dict[str, InputRecord] = {}
         self._keys: dict[str, str] = {}
@@ -200,6 +200,7 @@ class Inbox:
             self._end(record, CompletedWithoutResult())
         else:
             self._queue(record)
+            self._changed(record)
         return record
 
     def restore(self, record: InputRecord) -> None:
@@ -264,6 +265,8 @@ class Inbox:
     ) -> Batch:
         records = tuple(self._move(i, InputPhase.STAGED, run_id=run_id) for i in ids)
         self._wakers -= sum(r.policy.wakes for r in records)
+        for record in records:
+            self._changed(record)
         return Batch(records=records, boundary=boundary, resumes=resumes)
 
     def _pop_passive(self, lane: deque[str]) -> list[str]:
@@ -274,13 +277,15 @@ class Inbox:
 
     def put_back(self, ids: Sequence[str], *, noted: bool) -> None:
         """Queues staged inputs again, at the places they had (W6)."""
-        for input_id in ids:
-            record = self._move(input_id, InputPhase.QUEUED, noted=noted)
+        records = [self._move(input_id, InputPhase.QUEUED, noted=noted) for input_id in ids]
+        for record in records:
             self._queue(record)
         for lane in self._lanes.values():
             ordered = sorted(lane, key=lambda i: self._records[i].admission)
             lane.clear()
             lane.extend(ordered)
+        for record in records:
+            self._changed(record)
 
     def end(self, input_id: str, outcome: Outcome) -> None:
         """Ends an input, queued or staged. Its record stays for a while, its key for longer."""
@@ -298,7 +303,7 @@ class Inbox:
         header = record.item.header
         ended = self._move(header.id, phase, outcome=outcome)
         self._forget_old(header.id, header.idempotency_key)
-        self._ended(ended)
+        self._changed(ended)
 
     def _forget_old(self, input_id: str, key: str | UnsetType) -> None:
         self._finished.append(input_id)

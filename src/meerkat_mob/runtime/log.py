@@ -6,12 +6,13 @@ The rule: ``then`` is done in the step in which the facts are kept, and only the
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
 
 from meerkat_mob.core.blobs import Blob
-from meerkat_mob.errors import DuplicateKey
+from meerkat_mob.errors import DuplicateKey, SessionNotFound, StoreError
 from meerkat_mob.runtime import operations
 from meerkat_mob.runtime.facts import InputAccepted, RuntimeFact, record_of
 from meerkat_mob.runtime.operations import OperationFact
@@ -110,6 +111,44 @@ class StreamLog:
         while page := await self._sessions.read_facts(session_id, after=after, limit=PAGE):
             yield page
             after = page[-1].seq
+
+
+class SessionLog:
+    """The log of one session, and what is owed to it.
+
+    What could not be kept and is true all the same goes with the next facts that can be.
+    """
+
+    def __init__(self, log: InboxLog, session_id: str) -> None:
+        self._log, self._session_id = log, session_id
+        self._owed: tuple[RuntimeFact, ...] = ()
+
+    async def keep(self, *facts: RuntimeFact, then: Callable[[], None] | None = None) -> None:
+        """See ``InboxLog.keep``. Nothing to write is no commit."""
+        owed = self._owed
+
+        def kept() -> None:
+            self._owed = tuple(fact for fact in self._owed if fact not in owed)
+            if then is not None:
+                then()
+
+        if facts or owed:
+            await self._log.keep(self._session_id, (*owed, *facts), then=kept)
+        else:
+            kept()
+
+    def owe(self, fact: RuntimeFact) -> None:
+        """A fact for the next time that something can be kept."""
+        self._owed = (*self._owed, fact)
+
+    async def pay(self) -> None:
+        """Keeps what is owed, if that is possible now."""
+        with suppress(StoreError, SessionNotFound):
+            await self.keep()
+
+    def read(self) -> AsyncGenerator[tuple[Record, ...], None]:
+        """See ``InboxLog.read``."""
+        return self._log.read(self._session_id)
 
 
 def _record_of(fact: RuntimeFact | OperationFact) -> NewRecord:
