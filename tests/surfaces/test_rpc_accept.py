@@ -17,6 +17,7 @@ from meerkat_mob.surfaces.rpc.input_params import AcceptInput, in_todays_form, i
 from meerkat_mob.testing.builders import a_prompt
 from meerkat_mob.testing.persistence_contract.stores import BreakingStore
 from tests.surfaces.inputs_kit import (
+    IMAGE,
     KINDS,
     QUEUED,
     a_desk,
@@ -274,6 +275,23 @@ async def test_what_is_no_input_is_refused_and_nothing_is_done(item: object, fau
         with pytest.raises(InvalidParams, match=fault):
             await desk.accept(item)
         assert await desk.ids() == []
+
+
+@pytest.mark.parametrize("name", ["text", "instructions"])
+async def test_words_beside_blocks_that_no_block_says_are_refused(name: str) -> None:
+    item = {
+        "text": prompt("What is\nthis?"),
+        "instructions": KINDS["flow step"][0] | {"instructions": "What is\nthis?"},
+    }[name] | {"blocks": [IMAGE]}
+    also_said = [IMAGE, {"type": "text", "text": "What is this?"}]
+    async with a_desk() as desk:
+        await desk.hold()
+        with pytest.raises(InvalidParams, match=f"input.{name}: says what no block says"):
+            await desk.accept(item)
+        assert await desk.ids() == []
+        for text in ("", "[image: image/png]\nWhat is this?", "What is this?"):
+            told = await desk.accept(item | {name: text, "blocks": also_said})
+        assert told["existing_id"] == "i-1"
 
 
 async def test_a_payload_that_is_too_deep_is_refused() -> None:

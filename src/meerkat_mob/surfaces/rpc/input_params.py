@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.core.content import ContentBlock
+from meerkat_mob.core.content import ContentBlock, text_of
 from meerkat_mob.core.input_wire import OLD_TAGS, RuntimeTurnMetadata, decode_input
 from meerkat_mob.core.inputs import (
     ContinuationInput,
@@ -94,7 +94,11 @@ def in_todays_form(given: object) -> object:
 
 
 def input_of(written: WrittenInput) -> Input:
-    """The input that was meant. Raises ``InvalidParams`` for one that nobody could name again."""
+    """The input that was meant.
+
+    Raises ``InvalidParams`` for one that nobody could name again, and for words that nobody would
+    hear: beside ``blocks`` a text is not said a second time.
+    """
     header = written.header
     for name, said in (("id", header.id), ("idempotency_key", header.idempotency_key)):
         if said == "":
@@ -103,12 +107,26 @@ def input_of(written: WrittenInput) -> Input:
                 path=f"input.header.{name}",
                 hint="nothing was done: say one that is yours alone, such as a UUID",
             )
+    if isinstance(written, WrittenPrompt):
+        _insist_on_all("text", written.text, written.blocks)
+    if isinstance(written, WrittenFlowStep):
+        _insist_on_all("instructions", written.instructions, written.blocks)
     try:
         return decode_input(msgspec.json.encode(written))
     except ValueError as fault:
         raise InvalidParams(
             what=str(fault), path="input", hint="nothing was done: correct it and send it again"
         ) from fault
+
+
+def _insist_on_all(name: str, text: str, blocks: tuple[ContentBlock, ...] | UnsetType) -> None:
+    said = text_of(blocks or ())
+    if blocks and any(line.strip() not in said for line in text.splitlines()):
+        raise InvalidParams(
+            what="says what no block says, and with blocks only these are said",
+            path=f"input.{name}",
+            hint="nothing was done: make it a text block, or leave it empty",
+        )
 
 
 _LATER: Final = "this version does not do it yet, so nothing was done"
