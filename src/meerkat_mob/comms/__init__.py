@@ -9,7 +9,7 @@ from meerkat_mob.comms.envelope import (
     PeerMessage,
     PeerRequest,
 )
-from meerkat_mob.comms.ingress import peer_input, render
+from meerkat_mob.comms.ingress import message_heading, peer_input, render
 from meerkat_mob.comms.router import Endpoint, PeerSpec, Router
 from meerkat_mob.comms.tools import NoArguments, comms_tools
 
@@ -26,6 +26,7 @@ __all__ = (
     "PeerSpec",
     "Router",
     "comms_tools",
+    "message_heading",
     "peer_input",
     "render",
 )

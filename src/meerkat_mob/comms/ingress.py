@@ -18,11 +18,16 @@ from meerkat_mob.core.inputs import (
 )
 
 
+def message_heading(sender: str) -> str:
+    """The line above a peer's message: an address that can be answered."""
+    return f"[COMMS MESSAGE from {sender}]"
+
+
 def render(envelope: Envelope) -> str:
     """The text the receiver's model reads."""
     match envelope.kind:
         case PeerMessage(body=body):
-            return f"[COMMS MESSAGE from {envelope.sender}]\n{body}"
+            return f"{message_heading(envelope.sender)}\n{body}"
         case PeerRequest(intent=intent, params=params):
             told = msgspec.json.encode(params).decode()
             return (

@@ -5,7 +5,7 @@ from meerkat_mob.mob.member import DeliveryReceipt, Member, MemberSnapshot
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.realm import Realm, open_realm
 from meerkat_mob.mob.roster import RosterEntry
-from meerkat_mob.mob.session_service import MobSessionService, for_mobs
+from meerkat_mob.mob.session_service import AppliedTurn, MobSessionService, for_mobs
 from meerkat_mob.mob.spawn import SpawnSpec
 from meerkat_mob.mob.state import MobState
 from meerkat_mob.mob.tasks import MobTask
@@ -14,6 +14,7 @@ from meerkat_mob.mob.tools import Tasks
 
 __all__ = (
     "AnyEvent",
+    "AppliedTurn",
     "DeliveryReceipt",
     "Lagged",
     "Member",

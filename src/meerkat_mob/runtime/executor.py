@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.comms import message_heading
 from meerkat_mob.core.content import Content, ContentBlock, TextBlock
 from meerkat_mob.core.inputs import (
     ApplyOutput,
@@ -99,7 +100,7 @@ def _peer_content(item: PeerInput) -> Content:
         return item.body
     source, first = item.header.source, blocks[0]
     if isinstance(item.convention, MessageConvention) and isinstance(source, PeerSource):
-        return (TextBlock(text=f"[COMMS MESSAGE from {source.peer_id}]"), *blocks)
+        return (TextBlock(text=message_heading(source.peer_id)), *blocks)
     if not item.body or first == TextBlock(text=item.body):
         return blocks
     return (TextBlock(text=item.body), *blocks)
