@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from meerkat_mob.core.input_wire import decode_input
+from meerkat_mob.core.input_wire import decode_input, encode_input
 from meerkat_mob.core.strict import decode
 from meerkat_mob.errors import (
     InvalidParams,
@@ -13,15 +17,22 @@ from meerkat_mob.errors import (
 )
 from meerkat_mob.llm import ScriptedLlm
 from meerkat_mob.runtime.inbox import BOUND
-from meerkat_mob.surfaces.rpc.input_params import AcceptInput, in_todays_form, input_of
+from meerkat_mob.surfaces.rpc.input_params import (
+    INPUT_DIALECT,
+    AcceptInput,
+    in_todays_form,
+    input_of,
+)
 from meerkat_mob.testing.builders import a_prompt
 from meerkat_mob.testing.persistence_contract.stores import BreakingStore
+from tests import strategies as any_of
 from tests.surfaces.inputs_kit import (
     IMAGE,
     KINDS,
     QUEUED,
     a_desk,
     a_lasting_desk,
+    header,
     not_ready,
     progress,
     prompt,
@@ -292,6 +303,30 @@ async def test_words_beside_blocks_that_no_block_says_are_refused(name: str) -> 
         for text in ("", "[image: image/png]\nWhat is this?", "What is this?"):
             told = await desk.accept(item | {name: text, "blocks": also_said})
         assert told["existing_id"] == "i-1"
+
+
+PLACES_IN_IT = ("input_type", "header", "text", "blocks", "convention", "payload", "event", "extra")
+
+
+@given(
+    item=st.sampled_from([item for item, _ in KINDS.values()]),
+    said=st.dictionaries(st.sampled_from(PLACES_IN_IT), any_of.json_values, max_size=3),
+    head=st.dictionaries(
+        st.sampled_from(["id", "timestamp", "source", "visibility"]), any_of.json_values, max_size=2
+    ),
+)
+def test_whatever_is_sent_is_an_input_or_a_fault_of_whoever_sent_it(
+    item: dict[str, object], said: dict[str, object], head: dict[str, object]
+) -> None:
+    sent = {"session_id": "s", "input": item | {"header": header() | head} | said}
+    read, faults = decode(AcceptInput, in_todays_form(sent), dialect=INPUT_DIALECT)
+    if read is None:
+        assert faults
+        return
+    meant = None
+    with suppress(InvalidParams):
+        meant = input_of(read.input)
+    assert meant is None or decode_input(encode_input(meant)) == meant
 
 
 async def test_a_payload_that_is_too_deep_is_refused() -> None:
