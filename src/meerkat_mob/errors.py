@@ -37,7 +37,7 @@ MeerkatError                       catch this to catch us
 │       ├── LlmUnreachable
 │       └── ScriptError            a scripted model has no line for this
 ├── RuntimeFault                   about one session's inbox
-│   ├── RuntimeNotReady            the runtime takes no input in this state
+│   ├── RuntimeNotReady            the runtime's state forbids it
 │   ├── InputRejected              an input contradicts itself
 │   ├── InboxFull                  the bound of an inbox is reached
 │   ├── InputEnded                 an accepted input ended without an answer
@@ -488,12 +488,15 @@ class RuntimeFault(MeerkatError):
 
 
 class RuntimeNotReady(RuntimeFault):
-    """The runtime takes no input in its present state (spec sessions section 0, 5.3)."""
+    """The state of a runtime forbids what was asked (spec sessions section 0, 5.3, 5.6)."""
 
     code = "NOT_READY"
 
     def __init__(self, *, session_id: str, state: str) -> None:
-        super().__init__(f"session {session_id} is {state} and takes no input: use a live member")
+        super().__init__(
+            f"the runtime of session {session_id} is {state} and cannot do this now: wait until "
+            "it rests, reset one that is retired, or use another session"
+        )
         self.session_id, self.state = session_id, state
 
 
