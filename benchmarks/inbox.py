@@ -108,10 +108,8 @@ async def a_duplicate(folder: Path, rounds: int) -> tuple[Figure, Figure]:
         before = await store.head(STREAM + name)
         remembered = await take_turns(rounds, floor, lambda: _refused(adapter, name))
         log, item = StreamLog(service), an_input("k")
-        fact, key = (
-            accepted(item, decide(item, silent_intents=(), keep_alive=False), 1),
-            key_of(name, "k"),
-        )
+        policy = decide(item, silent_intents=(), keep_alive=False)
+        fact, key = accepted(item, policy, 1), key_of(name, "k")
 
         async def forgotten() -> None:
             if await log.keep(name, (fact,), unique=(key,)) is None:
