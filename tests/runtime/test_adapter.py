@@ -281,7 +281,7 @@ async def test_a_hold_during_a_run_lets_it_end_and_no_other_begin() -> None:
 async def test_a_retired_session_takes_nothing_more_and_runs_what_it_has() -> None:
     async with an_office(ScriptedLlm(["one", "two"])) as office:
         futures = [await accepted(office, a_prompt(text, text)) for text in ("one", "two")]
-        assert await office.adapter.retire_runtime(office.session_id) == 2
+        assert (await office.adapter.retire_runtime(office.session_id)).pending_drain == 2
         with pytest.raises(RuntimeNotReady, match="retired"):
             await office.adapter.accept_input(office.session_id, a_prompt("late", "late"))
         assert [text_of(o) for o in await asyncio.gather(*futures)] == ["one", "two"]
@@ -291,7 +291,7 @@ async def test_a_retired_session_takes_nothing_more_and_runs_what_it_has() -> No
 async def test_news_that_no_run_will_take_along_ends_with_the_retirement() -> None:
     adapter, desk = await a_desk()
     _, news = await adapter.accept_input_with_completion("s", a_notice("ann", "in-1"))
-    assert await adapter.retire_runtime("s") == 0
+    assert (await adapter.retire_runtime("s")).pending_drain == 0
     assert news is not None
     assert await news == Abandoned(reason="retired")
     assert desk.batches == []

@@ -74,7 +74,7 @@ async def test_a_retirement_is_kept_with_what_it_ends_or_not_at_all(commits: int
     await process.adapter.accept_input(SESSION, a_notice("x", "in-1"))
     process.disk.left = commits
     if commits:
-        assert await process.adapter.retire_runtime(SESSION) == 0
+        assert (await process.adapter.retire_runtime(SESSION)).pending_drain == 0
     else:
         with pytest.raises(StoreFailed):
             await process.adapter.retire_runtime(SESSION)
@@ -127,7 +127,7 @@ async def test_what_a_retired_runtime_had_no_time_to_end_ends_after_the_restart(
     await process.adapter.accept_input(SESSION, a_prompt("x", "in-1"))
     await settle()
     await process.adapter.accept_input_without_wake(SESSION, a_notice("y", "in-2"))
-    assert await process.adapter.retire_runtime(SESSION) == 2
+    assert (await process.adapter.retire_runtime(SESSION)).pending_drain == 2
     play.go_on()
     process.disk.left = 1  # the run is kept, and the end of what is left is not
     await settle()

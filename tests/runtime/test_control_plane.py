@@ -22,7 +22,7 @@ in_every_home = pytest.mark.parametrize("home", HOMES)
 async def test_a_retired_runtime_runs_what_it_has_to_its_end_and_takes_no_more(home: str) -> None:
     async with driven(home) as one:
         ended = [await one.accept(a_prompt("x", f"in-{n}")) for n in (1, 2)]
-        assert await one.adapter.retire_runtime(SESSION) == 2
+        assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 2
         while one.desk.at_work:
             with pytest.raises(RuntimeNotReady, match="retired"):
                 await one.adapter.accept_input(SESSION, a_prompt("x", "late"))
@@ -37,7 +37,7 @@ async def test_a_retired_runtime_runs_what_it_has_to_its_end_and_takes_no_more(h
 async def test_without_an_executor_nothing_drains_so_it_ends_with_the_retirement(home: str) -> None:
     async with driven(home, works=False) as one:
         ended = [await one.accept(a_prompt("x", f"in-{n}")) for n in (1, 2)]
-        assert await one.adapter.retire_runtime(SESSION) == 0
+        assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 0
         assert [reason_of(future) for future in ended] == ["retired", "retired"]
         assert one.state is RuntimeState.RETIRED
 
@@ -46,10 +46,10 @@ async def test_without_an_executor_nothing_drains_so_it_ends_with_the_retirement
 async def test_to_retire_twice_is_to_retire_once(home: str) -> None:
     async with driven(home) as one:
         await one.accept(a_prompt("x", "in-1"))
-        assert await one.adapter.retire_runtime(SESSION) == 1
-        assert await one.adapter.retire_runtime(SESSION) == 1
+        assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 1
+        assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 1
         await one.end_run()
-        assert await one.adapter.retire_runtime(SESSION) == 0
+        assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 0
 
 
 # -- reset -------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ async def test_a_reset_opens_what_was_retired(home: str) -> None:
     async with driven(home) as one:
         one.adapter.hold(SESSION, held=True)
         ended = await one.accept(a_prompt("x", "in-1"))
-        assert await one.adapter.retire_runtime(SESSION) == 1
+        assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 1
         assert await one.adapter.reset_runtime(SESSION) == 1
         assert (reason_of(ended), one.state) == ("reset", RuntimeState.ATTACHED)
         one.adapter.hold(SESSION, held=False)

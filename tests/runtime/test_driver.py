@@ -191,7 +191,7 @@ async def test_stop_and_destroy_abandon_all_for_good(
         ended = [await one.accept(a_prompt("x", f"in-{n}")) for n in (1, 2)]
         ended.append(await one.accept(a_notice("x", "in-3")))
         if retired:
-            assert await one.adapter.retire_runtime(SESSION) == 3
+            assert (await one.adapter.retire_runtime(SESSION)).pending_drain == 3
         end = one.adapter.destroy if destroyed else one.adapter.stop_runtime_executor
         assert await end(SESSION) == 3
         word = "destroyed" if destroyed else "stopped"

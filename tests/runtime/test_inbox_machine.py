@@ -194,7 +194,7 @@ class Story:
                 self.retirements += 1
                 await self.try_to(adapter.reset_runtime(SESSION))
 
-    async def try_to(self, change: Awaitable[int]) -> None:
+    async def try_to(self, change: Awaitable[object]) -> None:
         """What changes whether inputs are taken. Refused it changes nothing, or its disk died."""
         self.changing = True
         try:

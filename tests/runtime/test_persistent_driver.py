@@ -179,7 +179,7 @@ async def test_a_retirement_keeps_what_it_has_to_drain_over_a_restart(place: Pla
         await office.adapter.register_session(SESSION, executor)
         office.adapter.hold(SESSION, held=True)
         await accept_all(office, a_prompt("one", "in-1"), a_prompt("two", "in-2"))
-        assert await office.adapter.retire_runtime(SESSION) == 2
+        assert (await office.adapter.retire_runtime(SESSION)).pending_drain == 2
         assert await restart(office) == RecoveryReport(recovered=2, requeued=2)
         with pytest.raises(RuntimeNotReady, match="retired"):
             await office.adapter.accept_input(SESSION, a_prompt("late", "in-3"))

@@ -59,7 +59,7 @@ async def test_a_retired_one_stays_retired_and_drains() -> None:
     adapter, desk = await a_desk()
     adapter.hold("s", held=True)
     await adapter.accept_input("s", a_prompt("x", "in-1"))
-    assert await adapter.retire_runtime("s") == 1
+    assert (await adapter.retire_runtime("s")).pending_drain == 1
     assert await adapter.recycle_runtime("s") == 1
     assert adapter.runtime_state("s") is RuntimeState.RETIRED
     adapter.hold("s", held=False)

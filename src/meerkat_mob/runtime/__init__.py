@@ -20,6 +20,7 @@ from meerkat_mob.runtime.inbox import (
     RuntimeTerminated,
 )
 from meerkat_mob.runtime.policy import Policy, decide
+from meerkat_mob.runtime.session import RetireReport
 from meerkat_mob.runtime.state import RuntimeState
 
 __all__ = (
@@ -37,6 +38,7 @@ __all__ = (
     "InputRecord",
     "Outcome",
     "Policy",
+    "RetireReport",
     "RunChanged",
     "RuntimeChanged",
     "RuntimeEnvelope",

@@ -23,7 +23,7 @@ from meerkat_mob.runtime.log import InboxLog, NoLog, StreamLog
 from meerkat_mob.runtime.operations import RuntimeBindings
 from meerkat_mob.runtime.policy import decide, rejection
 from meerkat_mob.runtime.recovery import RecoveryReport
-from meerkat_mob.runtime.session import SessionRuntime
+from meerkat_mob.runtime.session import RetireReport, SessionRuntime
 from meerkat_mob.runtime.state import ACCEPTS, ENDED, RuntimeState
 from meerkat_mob.sessions import SessionService
 from meerkat_mob.store import to_the_end
@@ -265,8 +265,8 @@ class RuntimeSessionAdapter:
         """Cancels the run that is going on, if one is; queued inputs stay."""
         await self._runtime(session_id).interrupt()
 
-    async def retire_runtime(self, session_id: str) -> int:
-        """Takes no more input; what is queued still runs. Returns how much that is."""
+    async def retire_runtime(self, session_id: str) -> RetireReport:
+        """Takes no more input; what is queued still runs, if anybody would run it."""
         return await self._runtime(session_id).retire()
 
     async def reset_runtime(self, session_id: str) -> int:

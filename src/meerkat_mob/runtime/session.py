@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from meerkat_mob.core.ids import Clock
@@ -44,6 +45,13 @@ _REASON: Final[Mapping[RuntimeState, AbandonReason]] = {
     RuntimeState.STOPPED: "stopped",
     RuntimeState.DESTROYED: "destroyed",
 }
+
+
+class RetireReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How many inputs still run before it is empty, and how many never will."""
+
+    pending_drain: int
+    abandoned: int
 
 
 class SessionRuntime:
@@ -201,8 +209,8 @@ class SessionRuntime:
         """Cancels the run that is going on, also one that is about to begin; the others stay."""
         await self._loop.interrupt()
 
-    async def retire(self) -> int:
-        """Takes no more input and drains what asks for a run; returns how much is left to drain.
+    async def retire(self) -> RetireReport:
+        """Takes no more input and drains what asks for a run.
 
         What never would run, because no later input can take it along, ends as retired. Idempotent.
         """
@@ -213,7 +221,7 @@ class SessionRuntime:
             left_over = () if drains else self.inbox.queued()
             await self._change(RuntimeState.RETIRED, left_over, "retired")
         self._loop.cut_rest_short()
-        return len(self.inbox.active())
+        return RetireReport(pending_drain=len(self.inbox.active()), abandoned=len(left_over))
 
     async def reset(self) -> int:
         """Abandons what waits, and takes input again, also when it was retired."""

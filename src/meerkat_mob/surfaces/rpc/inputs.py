@@ -28,6 +28,7 @@ from meerkat_mob.runtime import (
     InputPhase,
     InputRecord,
     Policy,
+    RetireReport,
     RuntimeSessionAdapter,
     RuntimeState,
     RuntimeTerminated,
@@ -134,13 +135,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     state: RuntimeState
 
 
-class Retired(msgspec.Struct, frozen=True, kw_only=True):
-    """How many inputs still run before it is at rest, and how many never will."""
-
-    pending_drain: int
-    abandoned: int
-
-
 class ResetDone(msgspec.Struct, frozen=True, kw_only=True):
     """How many inputs were abandoned."""
 
@@ -193,18 +187,10 @@ async def runtime_state(host: Host, given: OfSession) -> Standing:
     return Standing(session_id=given.session_id, state=adapter.runtime_state(given.session_id))
 
 
-async def retire(host: Host, given: OfSession) -> Retired:
+async def retire(host: Host, given: OfSession) -> RetireReport:
     """Takes no more input; what asks for a run still has it. Raises ``RuntimeNotReady``."""
     adapter = await _looked_up(host, given.session_id)
-    before = adapter.list_active_inputs(given.session_id)
-    left = await adapter.retire_runtime(given.session_id)
-    after = (adapter.input_state(given.session_id, r.item.header.id) for r in before)
-    return Retired(pending_drain=left, abandoned=sum(map(_is_retired, after)))
-
-
-def _is_retired(record: InputRecord | None) -> bool:
-    end = None if record is None else record.outcome
-    return isinstance(end, Abandoned) and end.reason == "retired"
+    return await adapter.retire_runtime(given.session_id)
 
 
 async def reset(host: Host, given: OfSession) -> ResetDone:
