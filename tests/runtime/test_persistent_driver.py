@@ -21,6 +21,7 @@ from meerkat_mob.errors import RuntimeNotReady, StoreFailed
 from meerkat_mob.llm import ScriptedLlm
 from meerkat_mob.runtime import (
     Abandoned,
+    Accepted,
     Completed,
     Deduplicated,
     InputPhase,
@@ -28,7 +29,7 @@ from meerkat_mob.runtime import (
     SessionExecutor,
 )
 from meerkat_mob.runtime.recovery import RecoveryReport
-from meerkat_mob.testing.builders import a_notice, a_prompt
+from meerkat_mob.testing.builders import a_notice, a_prompt, a_request
 from meerkat_mob.testing.persistence_contract.stores import BreakingStore
 from tests.contracts.places import PLACES, Place
 from tests.runtime.driven import a_header, from_peer
@@ -186,6 +187,20 @@ async def test_a_retirement_keeps_what_it_has_to_drain_over_a_restart(place: Pla
         await work(office)
         assert (await office.heard(), waiting(office)) == (["one", "two"], [])
         assert office.adapter.runtime_state(SESSION) is RuntimeState.RETIRED
+
+
+async def test_two_sessions_have_nothing_in_common(place: Place) -> None:
+    """The same id and the same key are another input in another session, also behind a restart."""
+    async with an_idle_process(place) as office:
+        await office.service.create_session(a_request(defer=True, session_id="other"))
+        await office.adapter.register_session("other")
+        for session_id in (SESSION, "other"):
+            outcome = await office.adapter.accept_input(session_id, a_prompt("x", "in-1", key="k"))
+            assert outcome == Accepted(input_id="in-1")
+        await office.adapter.stop_runtime_executor("other")
+        assert await restart(office) == RecoveryReport(recovered=1, requeued=1)
+        assert phase_of(office, "in-1") is InputPhase.QUEUED
+        assert office.adapter.runtime_state(SESSION) is RuntimeState.IDLE
 
 
 # -- what could not be written -----------------------------------------------------------------
