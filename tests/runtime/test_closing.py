@@ -1,13 +1,31 @@
 """What is under way when a runtime closes: nobody is left to wait, nothing is left in the queue."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from meerkat_mob.core.tools import ToolCall, ToolOutcome
 from meerkat_mob.errors import RuntimeNotReady, StoreFailed
-from meerkat_mob.runtime import Abandoned, RuntimeState, RuntimeTerminated
+from meerkat_mob.llm import ScriptedLlm, call
+from meerkat_mob.runtime import (
+    Abandoned,
+    Accepted,
+    RuntimeSessionAdapter,
+    RuntimeState,
+    RuntimeTerminated,
+)
 from meerkat_mob.store import MemoryStore
-from meerkat_mob.testing.builders import a_clock, a_notice, a_prompt
+from meerkat_mob.testing.builders import (
+    a_clock,
+    a_notice,
+    a_persistent_service,
+    a_prompt,
+    a_request,
+    a_tool,
+    some_ids,
+)
 from tests.runtime.kit import settle
 from tests.runtime.machine import SESSION, Play, Process, a_process
 
@@ -187,3 +205,60 @@ async def test_a_reset_and_who_comes_meanwhile_do_not_meet() -> None:
     await ended(process)
     assert running[1] == ("in-3",)
     assert [r and r.outcome for r in phases] == [Abandoned(reason="reset")] * 2
+
+
+async def test_a_session_has_no_second_runtime_before_the_first_has_gone() -> None:
+    """INV-2: a tool that takes its time to clean up holds up who registers the session again."""
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def linger(_: ToolCall) -> ToolOutcome:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gate.wait()
+        raise AssertionError("it was cancelled")
+
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0, a_tool("linger", linger))
+    await process.work()
+    await process.adapter.accept_input(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    play.go_on(call("linger"))
+    await began.wait()
+    leaving = asyncio.create_task(process.adapter.unregister_session(SESSION))
+    await settle(30)
+    again = asyncio.create_task(process.work())
+    await settle(30)
+    assert not again.done()
+    gate.set()
+    await asyncio.gather(leaving, again)
+    record = process.adapter.input_state(SESSION, "in-1")
+    facts = await process.service.read_facts(SESSION)
+    await ended(process)
+    assert record is not None
+    assert record.outcome is not None
+    kinds = [fact.kind for fact in facts]
+    assert (kinds.count("run_ended"), kinds.count("inputs_ended")) == (1, 0)
+
+
+async def test_keys_of_two_sessions_never_meet() -> None:
+    """Their ids and keys may have any character."""
+    async with a_home_of("a", "a:b") as adapter:
+        first = await adapter.accept_input("a", a_prompt("x", "in-1", key="b:c"))
+        second = await adapter.accept_input("a:b", a_prompt("y", "in-2", key="c"))
+        assert first == Accepted(input_id="in-1")
+        assert second == Accepted(input_id="in-2")
+
+
+@asynccontextmanager
+async def a_home_of(*sessions: str) -> AsyncGenerator[RuntimeSessionAdapter, None]:
+    """Durable inboxes that nobody works at."""
+    service = await a_persistent_service(ScriptedLlm([]), MemoryStore(clock=a_clock()))
+    adapter = RuntimeSessionAdapter.persistent(service, ids=some_ids("run"))
+    for session_id in sessions:
+        await service.create_session(a_request(defer=True, session_id=session_id))
+        await adapter.register_session(session_id)
+    yield adapter
+    await adapter.aclose()
+    await service.aclose()

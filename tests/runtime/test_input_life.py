@@ -67,7 +67,8 @@ def test_the_table_of_an_input_s_life() -> None:
     assert names == [phase.value for phase in InputPhase]
     for phase, (name, *cells) in zip(LEGAL, rows, strict=True):
         legal = {InputPhase(n) for n, cell in zip(names, cells, strict=True) if cell == "yes"}
-        assert (phase.value, LEGAL[phase]) == (name, legal)
+        assert phase.value == name
+        assert LEGAL[phase] == legal
 
 
 Step: TypeAlias = Literal["stage", "put back", "apply", "abandon"]

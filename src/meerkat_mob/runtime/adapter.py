@@ -120,12 +120,18 @@ class RuntimeSessionAdapter:
         """Once for all who ask for it at the same time."""
         task = self._recovering.get(session_id)
         if task is None:
-            task = asyncio.create_task(self._read(session_id, keep_alive=keep_alive))
+            former = self._runtimes.get(session_id)
+            task = asyncio.create_task(self._read(session_id, former, keep_alive=keep_alive))
             self._recovering[session_id] = task
             task.add_done_callback(lambda _: self._recovering.pop(session_id, None))
         return await to_the_end(task)
 
-    async def _read(self, session_id: str, *, keep_alive: bool) -> RecoveryReport:
+    async def _read(
+        self, session_id: str, former: SessionRuntime | None, *, keep_alive: bool
+    ) -> RecoveryReport:
+        """Not before the former runtime has gone: of two that live, each would end its inputs."""
+        if former is not None:
+            await former.over()
         runtime = SessionRuntime(
             session_id,
             log=self._log,

@@ -96,5 +96,8 @@ def accepted(item: Input, policy: Policy, admission: int, *, begins: bool = Fals
 
 
 def key_of(session_id: str, key: str) -> str:
-    """The unique key that an idempotency key takes in the store, for ever."""
-    return f"input:{session_id}:{key}"
+    """The unique key that an idempotency key takes in the store, for ever.
+
+    With the length of the id: both may have any character, and no two pairs may meet.
+    """
+    return f"input:{len(session_id)}:{session_id}:{key}"

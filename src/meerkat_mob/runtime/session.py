@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -75,6 +75,8 @@ class SessionRuntime:
         self.inbox = Inbox(session_id, self._changed, clock=clock, bound=bound)
         self.jobs = Jobs(session_id, log=log, clock=clock, ids=ids, changed=self._look_at_jobs)
         self._activity, self._waiters = activity, Waiters()
+        self._ends, self._over = 0, asyncio.Event()
+        self._over.set()
         self._log = SessionLog(log, session_id)
         self._loop = RunLoop(
             session_id,
@@ -246,24 +248,41 @@ class SessionRuntime:
     async def end(self, state: RuntimeState) -> int:
         """Stops or destroys it: what waits is abandoned, the run that goes on is cancelled."""
         reason = _REASON[state]
-        async with self.admission.closed():
-            self.standing.insist(Move.STOP if state is RuntimeState.STOPPED else Move.DESTROY)
-            waiting = self.inbox.queued()
-            self._loop.farewell = RuntimeTerminated(reason=f"the runtime was {reason}")
-            await self._change(state, waiting, reason)
-        await self._loop.stop()
-        await self.jobs.end(f"its session was {reason}")
+        async with self._going():
+            async with self.admission.closed():
+                self.standing.insist(Move.STOP if state is RuntimeState.STOPPED else Move.DESTROY)
+                waiting = self.inbox.queued()
+                self._loop.farewell = RuntimeTerminated(reason=f"the runtime was {reason}")
+                await self._change(state, waiting, reason)
+            await self._loop.stop()
+            await self.jobs.end(f"its session was {reason}")
         return len(waiting)
 
     async def leave(self, reason: str) -> None:
         """Ends in memory; what waits is still there for the next process. Idempotent."""
         self._loop.farewell = RuntimeTerminated(reason=reason)
         self.standing.go(RuntimeState.DESTROYED)
-        await self._loop.stop()
-        async with self.admission.closed():
-            self._end(self.inbox.queued(), self._loop.farewell)
-        await self._log.pay()
-        await self.jobs.end(reason)
+        async with self._going():
+            await self._loop.stop()
+            async with self.admission.closed():
+                self._end(self.inbox.queued(), self._loop.farewell)
+            await self._log.pay()
+            await self.jobs.end(reason)
+
+    @asynccontextmanager
+    async def _going(self) -> AsyncGenerator[None, None]:
+        self._ends += 1
+        self._over.clear()
+        try:
+            yield
+        finally:
+            self._ends -= 1
+            if not self._ends:
+                self._over.set()
+
+    async def over(self) -> None:
+        """Waits until whoever ends it has done so: then it writes nothing any more."""
+        await self._over.wait()
 
     def _insist_on_rest(self, move: Move) -> None:
         self.standing.insist(move)
