@@ -232,19 +232,19 @@ output_schemas = st.builds(
     strict=st.booleans(),
     compat=st.sampled_from(["lossy", "strict"]),
 )
+budgets = st.builds(
+    BudgetLimits,
+    max_tokens=maybe(counts),
+    max_duration=maybe(counts),
+    max_tool_calls=maybe(counts),
+)
 build_states = st.builds(
     SessionBuildState,
     system_prompt=maybe(texts),
     output_schema=maybe(output_schemas),
     hooks_override=maybe(json_objects),
-    budget_limits=maybe(
-        st.builds(
-            BudgetLimits,
-            max_tokens=maybe(counts),
-            max_duration=maybe(counts),
-            max_tool_calls=maybe(counts),
-        )
-    ),
+    budget_limits=maybe(budgets),
+    session_budget=maybe(budgets),
     recoverable_tool_defs=tuples_of(tool_defs),
     silent_comms_intents=tuples_of(names),
     max_inline_peer_notifications=maybe(st.integers(min_value=-1, max_value=100)),

@@ -30,6 +30,7 @@ MeerkatError                       catch this to catch us
 │   └── SystemContextConflict      an idempotency key was used for another text
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
+│   ├── TimeBudgetExceeded         a run took longer than it may
 │   ├── NoPendingBoundary          nothing to continue from
 │   ├── CallbackPending            a tool's result is still to come from outside
 │   └── LlmFailed                  the model or its server failed
@@ -396,6 +397,18 @@ class NoPendingBoundary(AgentError):
 
     def __init__(self) -> None:
         super().__init__("nothing to continue from: give a prompt")
+
+
+class TimeBudgetExceeded(AgentError):
+    """A run took longer than its budget; what it did so far is kept (4.7)."""
+
+    code = "BUDGET_EXHAUSTED"
+
+    def __init__(self, *, limit_ms: int) -> None:
+        super().__init__(
+            f"the run took longer than its budget of {limit_ms} ms: allow more, or ask for less"
+        )
+        self.limit_ms = limit_ms
 
 
 class CallbackPending(AgentError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -47,6 +47,7 @@ def a_bench(
     retry: RetryPolicy | None = None,
     clock: Callable[[], int] | None = None,
     context: RunContext | None = None,
+    limits: Mapping[str, object] | None = None,
 ) -> Bench:
     client = ScriptedLlm(script) if isinstance(script, Sequence) else script
     transcript, said = Transcript(), list[AgentEvent]()
@@ -54,7 +55,7 @@ def a_bench(
         session_id="s", model="scripted", max_turns=max_turns, retry=retry or RetryPolicy()
     )
     agent = Agent(
-        spec,
+        msgspec.structs.replace(spec, **(limits or {})),
         client=client,
         tools=ToolSet(tools),
         transcript=transcript,

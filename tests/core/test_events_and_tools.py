@@ -11,6 +11,7 @@ import pytest
 from meerkat_mob.core.arguments import encode_arguments
 from meerkat_mob.core.events import (
     AgentEvent,
+    BudgetWarning,
     EventEnvelope,
     RunCallbackPending,
     RunCompleted,
@@ -57,6 +58,10 @@ EVENTS: list[tuple[AgentEvent, str]] = [
             '{"type":"tool_execution_completed","id":"t","name":"f","result":"r","is_error":false,'
             '"duration_ms":3,"has_images":false}'
         ),
+    ),
+    (
+        BudgetWarning(budget_type="tokens", used=8, limit=10, percent=80.0),
+        '{"type":"budget_warning","budget_type":"tokens","used":8,"limit":10,"percent":80.0}',
     ),
     (StreamTruncated(reason="slow"), '{"type":"stream_truncated","reason":"slow"}'),
 ]

@@ -285,5 +285,8 @@ def test_options_of_a_request_are_all_asked_for() -> None:
         "provider_params",
         "external_tools",
         "max_turns",
+        "budget_limits",
+        "session_budget",
+        "call_timeout_override",
         "mob_tool_authority_context",
     }

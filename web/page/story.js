@@ -126,6 +126,9 @@ export class Story {
         seat.usage = told.usage;
         seat.doing = "idle";
         break;
+      case "budget_warning":
+        show(this.add("note", source, { text: `has used ${told.percent} % of its ${told.budget_type.replace("_", " ")}` }, at));
+        break;
       case "run_callback_pending":
         seat.doing = "idle";
         show(this.add("note", source, { text: `waits for the result of ${told.calls.map((c) => c.name).join(", ")}` }, at));

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from msgspec import UNSET
 
 from meerkat_mob.agent.acting import Emit
+from meerkat_mob.agent.budget import UNLIMITED
 from meerkat_mob.agent.loop import MAX_TURNS, Agent, AgentSpec
 from meerkat_mob.agent.tools import ToolSet
+from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.core.requests import CreateSessionRequest
+from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.transcript import Transcript
+from meerkat_mob.errors import InvalidParams
 from meerkat_mob.llm.client import LlmClient
 
 ClientFor = Callable[[str], LlmClient]
@@ -46,6 +49,9 @@ class AgentBuilder:
             max_tokens=request.max_tokens,
             max_turns=MAX_TURNS if options.max_turns is UNSET else options.max_turns,
             provider_params={} if options.provider_params is UNSET else options.provider_params,
+            call_timeout_ms=_call_timeout(options),
+            budget=UNLIMITED if options.budget_limits is UNSET else options.budget_limits,
+            session_budget=_session_budget(options),
             speaker=options.comms_name or "",
         )
         return Agent(
@@ -57,3 +63,19 @@ class AgentBuilder:
             clock=self._clock,
             context=context,
         )
+
+
+def _call_timeout(options: SessionBuildOptions) -> int | None:
+    given = options.call_timeout_override
+    return None if given is UNSET or given == "disabled" else given
+
+
+def _session_budget(options: SessionBuildOptions) -> BudgetLimits:
+    limits = options.session_budget
+    if limits is UNSET:
+        return UNLIMITED
+    if limits.max_duration is not UNSET:
+        raise InvalidParams(
+            what="a session has no duration", path="session_budget", hint="limit its runs instead"
+        )
+    return limits

@@ -16,9 +16,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.agent.acting import Emit, run_tools
+from meerkat_mob.agent.budget import UNLIMITED, Budget
+from meerkat_mob.agent.estimate import ContextSize
+from meerkat_mob.agent.patience import Patience
 from meerkat_mob.agent.retry import RetryPolicy
 from meerkat_mob.agent.surroundings import Surroundings
 from meerkat_mob.agent.tools import ToolSet
+from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import (
     ReasoningComplete,
@@ -51,7 +55,7 @@ from meerkat_mob.core.messages import (
     tool_uses,
 )
 from meerkat_mob.core.metadata import SessionLlmIdentity
-from meerkat_mob.core.repair import NOT_STARTED, result_of
+from meerkat_mob.core.repair import BUDGET_EXHAUSTED, NOT_STARTED, result_of
 from meerkat_mob.core.run_context import NoSession, RunContext
 from meerkat_mob.core.tools import ToolOutcome, callback_pending
 from meerkat_mob.core.transcript import Transcript
@@ -79,13 +83,26 @@ MAX_TURNS: Final = 100
 """Model calls of one run, when nothing else is said."""
 
 
+SILENCE_MS: Final = 300_000
+"""How long a model's stream may say nothing."""
+
+
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What stays the same between swaps. ``speaker`` is the agent's comms name, if it has one."""
+    """What stays the same between swaps.
+
+    ``speaker`` is the agent's comms name, if it has one. ``budget`` holds for each run,
+    ``session_budget`` for all of the session. A model call may take ``call_timeout_ms``, and be
+    silent for ``silence_ms``.
+    """
 
     session_id: str
     model: str
     max_tokens: int = 4096
     max_turns: int = MAX_TURNS
+    budget: BudgetLimits = UNLIMITED
+    session_budget: BudgetLimits = UNLIMITED
+    call_timeout_ms: int | None = None
+    silence_ms: int | None = SILENCE_MS
     provider_params: Mapping[str, Json] = {}
     speaker: str = ""
     retry: RetryPolicy = RetryPolicy()
@@ -110,6 +127,7 @@ class Agent:
         self._transcript, self._emit, self._clock = transcript, emit, clock
         self._context = context or NoSession()
         self.usage = usage or Usage()
+        self._size = ContextSize(transcript)
 
     @property
     def model(self) -> str:
@@ -174,8 +192,9 @@ class Agent:
     async def _run(self, prompt: Content | UnsetType) -> RunResult:
         session_id = self._spec.session_id
         self._emit(RunStarted(session_id=session_id, prompt=prompt))
+        budget = self._budget()
         try:
-            result = await self._turns()
+            result = await self._turns_in_time(budget)
         except asyncio.CancelledError:
             self._failed(RunCancelled())
             raise
@@ -194,13 +213,37 @@ class Agent:
     def _failed(self, error: MeerkatError) -> None:
         self._emit(RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code))
 
-    async def _turns(self) -> RunResult:
+    def _budget(self) -> Budget:
+        return Budget(
+            self._spec.budget,
+            self._spec.session_budget,
+            tokens_before=self.usage.total,
+            calls_before=self._transcript.tool_call_count,
+            warn=self._emit,
+        )
+
+    async def _turns_in_time(self, budget: Budget) -> RunResult:
+        if budget.seconds is None:
+            return await self._turns(budget)
+        limit = asyncio.timeout(budget.seconds)
+        try:
+            async with limit:
+                return await self._turns(budget)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise budget.time_is_up() from None
+
+    async def _turns(self, budget: Budget) -> RunResult:
         around = Surroundings(self._context, self._transcript, self._tools, self._emit)
         text, turns, calls = "", 0, 0
         while turns < self._spec.max_turns:
             await around.refresh()
+            room = self._room(budget, around)
+            if room is None:
+                break
             self._emit(TurnStarted(turn_number=turns))
-            answer = await self._ask_model(around)
+            answer = await self._ask_model(around, budget, room)
             turns += 1
             if said := text_of_message(answer):
                 text = said
@@ -209,7 +252,7 @@ class Agent:
             self._transcript.push(answer)
             if uses:
                 calls += len(uses)
-                await self._act(uses, around.tools)
+                await self._act(uses, around.tools, budget)
             else:
                 self._emit(TurnCompleted(stop_reason=answer.stop_reason, usage=self.usage))
             joined = turns < self._spec.max_turns and await self._context.steer()
@@ -225,11 +268,16 @@ class Agent:
 
     # -- the model -----------------------------------------------------------------------------
 
-    async def _ask_model(self, around: Surroundings) -> AssistantMessage:
+    def _room(self, budget: Budget, around: Surroundings) -> int | None:
+        """How many tokens the next answer may have; None when the run ends here."""
+        request = self._size.of_request(around) if budget.counts_tokens else 0
+        return budget.tokens_for(request, self._spec.max_tokens)
+
+    async def _ask_model(self, around: Surroundings, budget: Budget, room: int) -> AssistantMessage:
         retry = 0
         while True:
             try:
-                return await self._call_model(around)
+                return await self._call_model(around, budget, room)
             except LlmFailed as error:
                 retry += 1
                 delay = self._spec.retry.delay_ms(retry, error)
@@ -245,13 +293,19 @@ class Agent:
                 )
                 await asyncio.sleep(delay / 1000)
 
-    async def _call_model(self, around: Surroundings) -> AssistantMessage:
+    async def _call_model(
+        self, around: Surroundings, budget: Budget, room: int
+    ) -> AssistantMessage:
         """One call, to the client and with the identity of the moment in which it begins."""
-        client = self._client
+        client, spec = self._client, self._spec
         heard = Assembler(provider=client.provider)
+        patience = Patience(
+            provider=client.provider, call_ms=spec.call_timeout_ms, silence_ms=spec.silence_ms
+        )
         try:
-            async with aclosing(client.stream(self._request(around))) as events:
+            async with patience, aclosing(client.stream(self._request(around, room))) as events:
                 async for event in events:
+                    patience.heard()
                     _relay(event, self._emit)
                     heard.feed(event)
             answer = heard.finish()
@@ -261,15 +315,17 @@ class Agent:
         finally:  # what a call consumed counts, however it ended
             if heard.usage is not None:
                 self.usage = self.usage + heard.usage
+            if budget.counts_tokens:
+                budget.spend(self._size.consumed(heard.usage, around, heard.text))
         return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
 
-    def _request(self, around: Surroundings) -> LlmRequest:
+    def _request(self, around: Surroundings, room: int) -> LlmRequest:
         spec, said = self._spec, self._transcript.view()
         return LlmRequest(
             model=spec.model,
             messages=said if around.notice is None else (*said, around.notice),
             tools=around.tools.definitions,
-            max_tokens=spec.max_tokens,
+            max_tokens=room,
             provider_params=spec.provider_params,
             speaker=spec.speaker,
             system_context=around.notes,
@@ -284,7 +340,7 @@ class Agent:
 
     # -- tools ---------------------------------------------------------------------------------
 
-    async def _act(self, uses: Sequence[ToolUseData], tools: ToolSet) -> None:
+    async def _act(self, uses: Sequence[ToolUseData], tools: ToolSet, budget: Budget) -> None:
         """Runs the calls of the answer that was pushed last, and pushes their results.
 
         No tool starts before the answer is kept. Whatever ends this, each call has its result,
@@ -295,7 +351,11 @@ class Agent:
             self._emit(ToolCallRequested(id=use.id, name=use.name, args=use.args))
         try:
             await self._context.checkpoint()
-            left = await run_tools(uses, tools, outcomes, emit=self._emit, clock=self._clock)
+            allowed = budget.calls_for(len(uses))
+            outcomes |= dict.fromkeys([use.id for use in uses[allowed:]], BUDGET_EXHAUSTED)
+            left = await run_tools(
+                uses[:allowed], tools, outcomes, emit=self._emit, clock=self._clock
+            )
         except BaseException:
             self._transcript.push(ToolResults(results=self._results(uses, outcomes)))
             raise

@@ -31,7 +31,15 @@ class ToolSet:
                 )
             self._tools[name] = tool
         self.definitions: tuple[ToolDef, ...] = tuple(t.definition for t in self._tools.values())
+        self._size: int | None = None
         self._filtered: tuple[tuple[ToolFilter, ...], ToolSet] = (), self
+
+    @property
+    def size(self) -> int:
+        """The bytes of what the model is told of them."""
+        if self._size is None:
+            self._size = len(msgspec.json.encode(self.definitions))
+        return self._size
 
     def permitted(self, filters: tuple[ToolFilter, ...]) -> ToolSet:
         """The tools that every filter shows (TS-1): this set itself when nothing is filtered."""

@@ -41,7 +41,10 @@ class MobToolAuthorityContext(msgspec.Struct, frozen=True, kw_only=True, gc=Fals
 
 
 class BudgetLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a run ends gracefully; ``max_duration`` in ms."""
+    """What a run, or a session, may consume; ``max_duration`` in ms, and of a run only.
+
+    Tokens and tool calls end a run gracefully, with what it has said; time ends it as failed.
+    """
 
     max_tokens: int | UnsetType = UNSET
     max_duration: int | UnsetType = UNSET
@@ -59,6 +62,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
     output_schema: OutputSchema | UnsetType = UNSET
     hooks_override: Mapping[str, Json] | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
+    session_budget: BudgetLimits | UnsetType = UNSET
     recoverable_tool_defs: tuple[ToolDef, ...] = ()
     silent_comms_intents: tuple[str, ...] = ()
     max_inline_peer_notifications: int | UnsetType = UNSET

@@ -6,7 +6,7 @@ union is closed: a new event breaks every ``match`` over it, which is the point.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -218,6 +218,20 @@ class StreamTruncated(
     reason: str
 
 
+BudgetType: TypeAlias = Literal["tokens", "time", "tool_calls"]
+
+
+class BudgetWarning(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="budget_warning"
+):
+    """A budget is used to four fifths, or ends the run. Times in ms."""
+
+    budget_type: BudgetType
+    used: int
+    limit: int
+    percent: float
+
+
 AgentEvent: TypeAlias = (
     RunStarted
     | RunCompleted
@@ -235,6 +249,7 @@ AgentEvent: TypeAlias = (
     | TurnCompleted
     | Retrying
     | BackgroundJobCompleted
+    | BudgetWarning
     | StreamTruncated
 )
 

@@ -25,6 +25,9 @@ OUTCOME_UNKNOWN: Final = tool_error(
     "the process ended before this tool's result was kept; it may have had effects",
 )
 
+BUDGET_EXHAUSTED: Final = tool_error(
+    "budget_exhausted", "no more tool calls are allowed; this one was not run"
+)
 CALLBACK_PENDING: Final = tool_error(
     "callback_pending", "this tool is run elsewhere, and its result has not come yet"
 )

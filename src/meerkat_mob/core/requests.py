@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.core.build_state import MobToolAuthorityContext
+from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
 from meerkat_mob.core.content import Content, TextBlock
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import RenderMetadata, UserMessage
@@ -30,6 +30,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     ``resume_session`` is a session that goes on: what is not said here stays as it is there.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
     the caller provides; ``provider_params`` go into each model request as they are (RFC 7396).
+    ``budget_limits`` hold for each run, ``session_budget`` for all of them together; a model call
+    may take ``call_timeout_override`` ms.
     """
 
     session_id: str | UnsetType = UNSET
@@ -43,6 +45,9 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     provider_params: Mapping[str, Json] | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
     max_turns: int | UnsetType = UNSET
+    budget_limits: BudgetLimits | UnsetType = UNSET
+    session_budget: BudgetLimits | UnsetType = UNSET
+    call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
     mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET
 
 

@@ -29,6 +29,7 @@ ToolErrorCode: TypeAlias = Literal[
     "cancelled",
     "outcome_unknown",
     "not_started",
+    "budget_exhausted",
 ]
 
 

@@ -86,6 +86,7 @@ class Transcript:
         "_images",
         "_last_assistant_text",
         "_messages",
+        "_size",
         "_tool_call_count",
     )
 
@@ -94,6 +95,7 @@ class Transcript:
         self._encoded: list[bytes] = []
         self._digest = ConversationDigest()
         self._count = 0
+        self._size = 0
         self._tool_call_count = 0
         self._last_assistant_text: str | None = None
         self._blobs: dict[str, Blob] = {}
@@ -173,6 +175,7 @@ class Transcript:
         self._messages.append(message)
         self._encoded.append(raw)
         self._count += 1
+        self._size += len(raw)
         for content in contents_of(message):
             self._refer_to(blob_ids(content))
         if isinstance(message, (AssistantMessage, AssistantFlat)):
@@ -238,6 +241,11 @@ class Transcript:
         return self._tool_call_count
 
     @property
+    def size(self) -> int:
+        """The stored bytes of all messages: what they cost a model is estimated by it."""
+        return self._size
+
+    @property
     def blob_ids(self) -> View[str]:
         """The images that the messages refer to, in order, as often as they do."""
         return View(self._images, self._image_count)
@@ -300,6 +308,7 @@ class Transcript:
 
     def _become(self, other: Transcript) -> None:
         self._messages, self._encoded, self._count = other._messages, other._encoded, other._count
+        self._size = other._size
         self._images, self._image_count = other._images, other._image_count
         self._digest, self._blobs = other._digest, other._blobs
         self._tool_call_count = other._tool_call_count

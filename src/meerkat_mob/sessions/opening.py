@@ -178,6 +178,9 @@ def _build(request: CreateSessionRequest, known: SessionBuildState) -> SessionBu
     said = {
         "system_prompt": UNSET if request.system_prompt is None else request.system_prompt,
         "max_turns": options.max_turns,
+        "budget_limits": options.budget_limits,
+        "session_budget": options.session_budget,
+        "call_timeout_override": options.call_timeout_override,
         "mob_tool_authority_context": options.mob_tool_authority_context,
     }
     return msgspec.structs.replace(

@@ -7,10 +7,12 @@ The rule: what is said now wins, what was stored comes next, and the surrounding
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.core.build_state import BudgetLimits, SessionBuildState
 from meerkat_mob.core.deferred_turn import DeferredTurnState, allows_build_overrides
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import PeerMeta, SessionMetadata
@@ -20,6 +22,8 @@ from meerkat_mob.core.reserved import BUILD_STATE, DEFERRED_TURN, SESSION_METADA
 from meerkat_mob.core.session import Session
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import InvalidParams, MissingSessionMetadata, SessionUnsupported
+
+T = TypeVar("T")
 
 
 class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,9 @@ class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
     peer_meta: PeerMeta | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
     max_turns: int | UnsetType = UNSET
+    budget_limits: BudgetLimits | UnsetType = UNSET
+    session_budget: BudgetLimits | UnsetType = UNSET
+    call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
 
 
 class RecoveryContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -72,10 +79,7 @@ def build_recovered_session(
         )
     _refuse_what_is_late(session, overrides)
     metadata = _surrounded(_answered(stored, overrides), context)
-    build = BUILD_STATE.read(session.metadata)
-    max_turns = overrides.max_turns
-    if max_turns is UNSET and build is not None:
-        max_turns = build.max_turns
+    build = BUILD_STATE.read(session.metadata) or SessionBuildState()
     known = msgspec.structs.replace(
         session, metadata=SESSION_METADATA.write(session.metadata, metadata)
     )
@@ -96,9 +100,18 @@ def build_recovered_session(
             else overrides.comms_name,
             peer_meta=overrides.peer_meta,
             external_tools=overrides.external_tools,
-            max_turns=max_turns,
+            max_turns=_first(overrides.max_turns, build.max_turns),
+            budget_limits=_first(overrides.budget_limits, build.budget_limits),
+            session_budget=_first(overrides.session_budget, build.session_budget),
+            call_timeout_override=_first(
+                overrides.call_timeout_override, build.call_timeout_override
+            ),
         ),
     )
+
+
+def _first(said: T | UnsetType, stored: T | UnsetType) -> T | UnsetType:
+    return stored if said is UNSET else said
 
 
 def _refuse_what_is_late(session: Session, overrides: RecoveryOverrides) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from meerkat_mob.core.events import (
     AgentEvent,
+    BudgetWarning,
     EventEnvelope,
     ReasoningDelta,
     Retrying,
@@ -253,6 +254,9 @@ class Story:
             case RunCallbackPending(calls=calls):
                 names = ", ".join(call.name for call in calls)
                 yield Noted(member=seat.member, text=f"waits for the result of {names}")
+            case BudgetWarning(budget_type=what, percent=percent):
+                told = f"has used {percent:g} % of its {what.replace('_', ' ')}"
+                yield Noted(member=seat.member, text=told)
             case RunFailed(error=error):
                 yield Broke(member=seat.member, error=error)
             case Retrying(attempt=attempt, max_attempts=most, error=error, delay_ms=delay):

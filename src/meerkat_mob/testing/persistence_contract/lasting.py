@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from meerkat_mob.core.build_state import MobToolAuthorityContext
+import msgspec
+
+from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
@@ -243,6 +245,30 @@ async def a_run_that_waits_for_results_waits_over_a_restart(open_store: OpenStor
         messages = (await service.read_history(session_id)).messages
         results = messages[-2].results if isinstance(messages[-2], ToolResults) else ()
         same([r.content for r in results], ["mine", '{"text":"b"}'], "the results")
+
+
+async def a_budget_holds_after_a_restart(open_store: OpenStore) -> None:
+    """What the session has consumed counts on; what a run may is as it was."""
+    budget = BudgetLimits(max_tool_calls=1)
+    options = SessionBuildOptions(
+        session_id="mine", session_budget=budget, external_tools=(ECHO,), call_timeout_override=5
+    )
+    request = msgspec.structs.replace(a_request(defer=True), build=options)
+    async with sessions_in(open_store, ScriptedLlm([call("echo")])) as service:
+        await service.create_session(request)
+        same((await service.start_turn("mine", a_turn())).tool_calls, 1, "calls")
+    llm = ScriptedLlm([])
+    async with sessions_in(open_store, llm) as service:
+        await service.resume_session("mine", RecoveryOverrides(external_tools=(ECHO,)))
+        same((await service.start_turn("mine", a_turn())).turns, 0, "model calls")
+        build = BUILD_STATE.read((await service.export_session("mine")).metadata)
+        stored = None if build is None else (build.session_budget, build.call_timeout_override)
+        same(stored, (budget, 5), "what is stored")
+    async with sessions_in(open_store, ScriptedLlm(["one"])) as service:
+        budget = BudgetLimits(max_tool_calls=9)
+        more = RecoveryOverrides(session_budget=budget, external_tools=(ECHO,))
+        await service.resume_session("mine", more)
+        same((await service.start_turn("mine", a_turn())).text, "one", "the answer")
 
 
 async def a_filter_is_in_force_after_a_restart(open_store: OpenStore) -> None:
