@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeAlias
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -187,6 +187,7 @@ class Pair:
         assert head.summary == summary_from(await self.store.read(STREAM + name))
 
 
+@example([("branch", "s"), ("archive", "s+"), ("branch", "s")], False, "")
 @given(steps, st.booleans(), st.sampled_from(["", "kept"]))
 async def test_a_restart_is_never_noticed(
     steps: list[tuple[str, str]], prompted: bool, staged: str

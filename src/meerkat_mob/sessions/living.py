@@ -96,6 +96,10 @@ class LiveSessions(ABC):
             raise
 
     async def _create(self, request: CreateSessionRequest) -> LiveSession:
+        return await self._create_new(request)
+
+    async def _create_new(self, request: CreateSessionRequest) -> LiveSession:
+        """A session under an id that nobody has or had."""
         wanted = request.build.session_id
         session_id = self._ids() if wanted is UNSET else wanted
         with self._place_for(session_id):
@@ -182,7 +186,7 @@ class LiveSessions(ABC):
             tools = live.request.build.external_tools if live else ()
             overrides = RecoveryOverrides(external_tools=tools)
         forked = fork_at(document, count, name, now=now)
-        return (await self._create(build_recovered_session(forked, overrides))).id
+        return (await self._create_new(build_recovered_session(forked, overrides))).id
 
     async def live_session_llm_identity(self, session_id: str) -> SessionLlmIdentity:
         """See ``SessionService.live_session_llm_identity``."""

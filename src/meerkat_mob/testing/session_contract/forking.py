@@ -126,6 +126,23 @@ async def a_fork_that_cannot_be_leaves_nothing(open_service: OpenService) -> Non
 # -- documents ---------------------------------------------------------------------------------
 
 
+async def a_fork_takes_no_id_that_somebody_has_or_had(open_service: OpenService) -> None:
+    """Live or archived, with the same messages or with others; nothing of it changes."""
+    async with open_service(ScriptedLlm(["one", "two"])) as service:
+        first = (await service.create_session(a_request("hi"))).session_id
+        second = await service.fork_session(first, new_id="mine")
+        before = await service.export_session(second)
+        with refuses(AgentError):
+            await service.fork_session(first, new_id="mine")
+        same(await service.export_session(second), before, "the session that has it")
+        await service.archive(second)
+        with refuses(AgentError):
+            await service.fork_session(first, new_id="mine")
+        await service.start_turn(first, a_turn())
+        with refuses(AgentError):
+            await service.fork_session(first, new_id="mine")
+
+
 async def _exported(service: SessionService, session_id: str) -> Session:
     """A session as another program may hand it over: in upstream's form, through its bytes."""
     return decode_session(export_session(await service.export_session(session_id)))
