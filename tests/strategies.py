@@ -246,6 +246,7 @@ build_states = st.builds(
     budget_limits=maybe(budgets),
     session_budget=maybe(budgets),
     recoverable_tool_defs=tuples_of(tool_defs),
+    hook_ids=tuples_of(names),
     silent_comms_intents=tuples_of(names),
     max_inline_peer_notifications=maybe(st.integers(min_value=-1, max_value=100)),
     app_context=maybe(json_objects),

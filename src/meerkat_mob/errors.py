@@ -30,6 +30,7 @@ MeerkatError                       catch this to catch us
 │   └── SystemContextConflict      an idempotency key was used for another text
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
+│   ├── HookDenied                 a hook said no
 │   ├── TimeBudgetExceeded         a run took longer than it may
 │   ├── NoPendingBoundary          nothing to continue from
 │   ├── CallbackPending            a tool's result is still to come from outside
@@ -397,6 +398,18 @@ class NoPendingBoundary(AgentError):
 
     def __init__(self) -> None:
         super().__init__("nothing to continue from: give a prompt")
+
+
+class HookDenied(AgentError):
+    """A hook denied what the run was about to do, or failed closed (HK-5)."""
+
+    code = "HOOK_DENIED"
+
+    def __init__(self, *, point: str, reason_code: str, why: str) -> None:
+        super().__init__(
+            f"denied at {point} ({reason_code}): {why}; change what is asked, or the hook"
+        )
+        self.point, self.reason_code, self.why = point, reason_code, why
 
 
 class TimeBudgetExceeded(AgentError):

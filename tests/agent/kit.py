@@ -8,6 +8,7 @@ import msgspec
 
 from meerkat_mob.agent import Agent, AgentSpec, RetryPolicy, ToolSet
 from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.messages import ToolResult, ToolResults, tool_uses
 from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.tools import Tool
@@ -48,6 +49,7 @@ def a_bench(
     clock: Callable[[], int] | None = None,
     context: RunContext | None = None,
     limits: Mapping[str, object] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Bench:
     client = ScriptedLlm(script) if isinstance(script, Sequence) else script
     transcript, said = Transcript(), list[AgentEvent]()
@@ -62,6 +64,7 @@ def a_bench(
         emit=said.append,
         clock=clock or a_clock(),
         context=context,
+        hooks=hooks,
     )
     return Bench(agent=agent, transcript=transcript, said=said)
 

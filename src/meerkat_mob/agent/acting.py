@@ -7,7 +7,7 @@ there was never started.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.content import has_media, text_of
@@ -19,6 +19,7 @@ from meerkat_mob.core.tools import ToolCall, ToolOutcome
 from meerkat_mob.errors import CallbackPending
 
 Emit = Callable[[AgentEvent], None]
+After = Callable[[ToolUseData, ToolOutcome], Awaitable[ToolOutcome]]
 
 
 async def run_tools(
@@ -28,8 +29,9 @@ async def run_tools(
     *,
     emit: Emit,
     clock: Clock,
+    after: After | None = None,
 ) -> frozenset[str]:
-    """Runs the calls and notes what they gave back in ``outcomes``.
+    """Runs the calls and notes what they gave back in ``outcomes``, as ``after`` lets it through.
 
     Returns the calls that somebody else runs. When it is cancelled, so are the tools; it waits
     until the last of them has cleaned up.
@@ -41,7 +43,8 @@ async def run_tools(
         emit(ToolExecutionStarted(id=use.id, name=use.name))
         outcomes[use.id] = outcome = INTERRUPTED
         try:
-            outcome = await tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
+            given = await tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
+            outcome = given if after is None else await after(use, given)
         except CallbackPending:
             left.add(use.id)
             return

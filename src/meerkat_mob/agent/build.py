@@ -62,6 +62,7 @@ class AgentBuilder:
             emit=emit,
             clock=self._clock,
             context=context,
+            hooks=options.hooks,
         )
 
 

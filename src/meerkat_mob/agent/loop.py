@@ -18,6 +18,8 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.agent.acting import Emit, run_tools
 from meerkat_mob.agent.budget import UNLIMITED, Budget
 from meerkat_mob.agent.estimate import ContextSize
+from meerkat_mob.agent.guard import Guard, with_text
+from meerkat_mob.agent.hooks import Hooks
 from meerkat_mob.agent.patience import Patience
 from meerkat_mob.agent.retry import RetryPolicy
 from meerkat_mob.agent.surroundings import Surroundings
@@ -40,6 +42,7 @@ from meerkat_mob.core.events import (
     TurnCompleted,
     TurnStarted,
 )
+from meerkat_mob.core.hooks import Hook, HookLlmRequest
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import (
@@ -122,12 +125,14 @@ class Agent:
         clock: Clock,
         context: RunContext | None = None,
         usage: Usage | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         self._spec, self._client, self._tools = spec, client, tools
         self._transcript, self._emit, self._clock = transcript, emit, clock
         self._context = context or NoSession()
         self.usage = usage or Usage()
         self._size = ContextSize(transcript)
+        self._guard = Guard(Hooks(hooks, emit=emit, clock=clock), spec.session_id)
 
     @property
     def model(self) -> str:
@@ -194,21 +199,37 @@ class Agent:
         self._emit(RunStarted(session_id=session_id, prompt=prompt))
         budget = self._budget()
         try:
-            result = await self._turns_in_time(budget)
+            await self._guard.begin("" if prompt is UNSET else prompt)
+            result = await self._finished(await self._turns_in_time(budget))
         except asyncio.CancelledError:
             self._failed(RunCancelled())
             raise
         except CallbackPending:
             raise  # that it ended was said with the calls
         except MeerkatError as error:
+            await self._guard.failed(str(error))
             self._failed(error)
             raise
         except Exception as error:
             fault = AgentError(f"the run broke: {type(error).__name__}: {error}; report this")
+            await self._guard.failed(str(fault))
             self._failed(fault)
             raise fault from error
         self._emit(RunCompleted(session_id=session_id, result=result.text, usage=result.usage))
         return result
+
+    async def _finished(self, result: RunResult) -> RunResult:
+        """The result that its hooks let through; its text is that of the last answer (4.3)."""
+        text = await self._guard.finish(result.text)
+        if text == result.text:
+            return result
+        said = self._transcript.view()
+        for place in range(len(said) - 1, -1, -1):
+            message = said[place]
+            if isinstance(message, AssistantMessage) and text_of_message(message):
+                self._transcript.rewrite(place, place + 1, (with_text(message, text),))
+                break
+        return msgspec.structs.replace(result, text=text)
 
     def _failed(self, error: MeerkatError) -> None:
         self._emit(RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code))
@@ -238,12 +259,17 @@ class Agent:
         around = Surroundings(self._context, self._transcript, self._tools, self._emit)
         text, turns, calls = "", 0, 0
         while turns < self._spec.max_turns:
-            await around.refresh()
-            room = self._room(budget, around)
+            self._guard.turn = turns
+            asked = await self._guard.request(self._asked())
+            await around.refresh()  # it takes notes, so nothing may deny the call any more
+            room = self._room(budget, around, asked.max_tokens)
             if room is None:
                 break
+            asked = msgspec.structs.replace(asked, max_tokens=room)
             self._emit(TurnStarted(turn_number=turns))
-            answer = await self._ask_model(around, budget, room)
+            answer = await self._ask_model(around, budget, asked)
+            answer = await self._guard.answer(answer, self.usage)
+            answer, denied = await self._guard.calls(answer)
             turns += 1
             if said := text_of_message(answer):
                 text = said
@@ -252,8 +278,10 @@ class Agent:
             self._transcript.push(answer)
             if uses:
                 calls += len(uses)
-                await self._act(uses, around.tools, budget)
+                await self._act(uses, around.tools, budget, denied)
+                await self._guard.boundary()
             else:
+                await self._guard.boundary()
                 self._emit(TurnCompleted(stop_reason=answer.stop_reason, usage=self.usage))
             joined = turns < self._spec.max_turns and await self._context.steer()
             if not uses and not joined:
@@ -268,16 +296,26 @@ class Agent:
 
     # -- the model -----------------------------------------------------------------------------
 
-    def _room(self, budget: Budget, around: Surroundings) -> int | None:
+    def _room(self, budget: Budget, around: Surroundings, wanted: int) -> int | None:
         """How many tokens the next answer may have; None when the run ends here."""
         request = self._size.of_request(around) if budget.counts_tokens else 0
-        return budget.tokens_for(request, self._spec.max_tokens)
+        return budget.tokens_for(request, wanted)
 
-    async def _ask_model(self, around: Surroundings, budget: Budget, room: int) -> AssistantMessage:
+    def _asked(self) -> HookLlmRequest:
+        return HookLlmRequest(
+            max_tokens=self._spec.max_tokens,
+            temperature=None,
+            provider_params=self._spec.provider_params,
+            message_count=len(self._transcript),
+        )
+
+    async def _ask_model(
+        self, around: Surroundings, budget: Budget, asked: HookLlmRequest
+    ) -> AssistantMessage:
         retry = 0
         while True:
             try:
-                return await self._call_model(around, budget, room)
+                return await self._call_model(around, budget, asked)
             except LlmFailed as error:
                 retry += 1
                 delay = self._spec.retry.delay_ms(retry, error)
@@ -294,7 +332,7 @@ class Agent:
                 await asyncio.sleep(delay / 1000)
 
     async def _call_model(
-        self, around: Surroundings, budget: Budget, room: int
+        self, around: Surroundings, budget: Budget, asked: HookLlmRequest
     ) -> AssistantMessage:
         """One call, to the client and with the identity of the moment in which it begins."""
         client, spec = self._client, self._spec
@@ -303,7 +341,7 @@ class Agent:
             provider=client.provider, call_ms=spec.call_timeout_ms, silence_ms=spec.silence_ms
         )
         try:
-            async with patience, aclosing(client.stream(self._request(around, room))) as events:
+            async with patience, aclosing(client.stream(self._request(around, asked))) as events:
                 async for event in events:
                     patience.heard()
                     _relay(event, self._emit)
@@ -319,14 +357,15 @@ class Agent:
                 budget.spend(self._size.consumed(heard.usage, around, heard.text))
         return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
 
-    def _request(self, around: Surroundings, room: int) -> LlmRequest:
+    def _request(self, around: Surroundings, asked: HookLlmRequest) -> LlmRequest:
         spec, said = self._spec, self._transcript.view()
         return LlmRequest(
             model=spec.model,
             messages=said if around.notice is None else (*said, around.notice),
             tools=around.tools.definitions,
-            max_tokens=room,
-            provider_params=spec.provider_params,
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
+            provider_params=asked.provider_params,
             speaker=spec.speaker,
             system_context=around.notes,
             blobs=around.blobs,
@@ -340,7 +379,13 @@ class Agent:
 
     # -- tools ---------------------------------------------------------------------------------
 
-    async def _act(self, uses: Sequence[ToolUseData], tools: ToolSet, budget: Budget) -> None:
+    async def _act(
+        self,
+        uses: Sequence[ToolUseData],
+        tools: ToolSet,
+        budget: Budget,
+        denied: Mapping[str, ToolOutcome],
+    ) -> None:
         """Runs the calls of the answer that was pushed last, and pushes their results.
 
         No tool starts before the answer is kept. Whatever ends this, each call has its result,
@@ -351,10 +396,17 @@ class Agent:
             self._emit(ToolCallRequested(id=use.id, name=use.name, args=use.args))
         try:
             await self._context.checkpoint()
-            allowed = budget.calls_for(len(uses))
-            outcomes |= dict.fromkeys([use.id for use in uses[allowed:]], BUDGET_EXHAUSTED)
+            outcomes |= denied
+            wanted = [use for use in uses if use.id not in denied]
+            allowed = budget.calls_for(len(wanted))
+            outcomes |= dict.fromkeys([use.id for use in wanted[allowed:]], BUDGET_EXHAUSTED)
             left = await run_tools(
-                uses[:allowed], tools, outcomes, emit=self._emit, clock=self._clock
+                wanted[:allowed],
+                tools,
+                outcomes,
+                emit=self._emit,
+                clock=self._clock,
+                after=self._guard.result,
             )
         except BaseException:
             self._transcript.push(ToolResults(results=self._results(uses, outcomes)))

@@ -56,6 +56,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
 
     ``call_timeout_override`` is ms, or off; absent means the model's own. How many peer notices
     are shown inline: -1 all, 0 none, absent 50. ``max_turns`` are the model calls of one run.
+    ``hook_ids`` are the hooks without which it does not go on.
     """
 
     system_prompt: str | UnsetType = UNSET
@@ -64,6 +65,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
     recoverable_tool_defs: tuple[ToolDef, ...] = ()
+    hook_ids: tuple[str, ...] = ()
     silent_comms_intents: tuple[str, ...] = ()
     max_inline_peer_notifications: int | UnsetType = UNSET
     app_context: Json | UnsetType = UNSET

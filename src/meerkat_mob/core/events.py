@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.content import Content
+from meerkat_mob.core.hooks import DenyReason, HookPatch, HookPoint
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import StopReason, ToolUseData
 from meerkat_mob.core.usage import Usage
@@ -232,6 +233,62 @@ class BudgetWarning(
     percent: float
 
 
+class HookStarted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="hook_started"
+):
+    """A hook is asked."""
+
+    hook_id: str
+    point: HookPoint
+
+
+class HookCompleted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="hook_completed"
+):
+    """It has answered."""
+
+    hook_id: str
+    point: HookPoint
+    duration_ms: int
+
+
+class HookFailed(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="hook_failed"
+):
+    """It has not; what follows is its failure policy."""
+
+    hook_id: str
+    point: HookPoint
+    error: str
+
+
+class HookDenied(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="hook_denied"
+):
+    """It said no; hooks behind it are not asked."""
+
+    hook_id: str
+    point: HookPoint
+    reason_code: DenyReason
+    message: str
+    payload: Json | UnsetType = UNSET
+
+
+class HookRewriteApplied(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="hook_rewrite_applied",
+):
+    """It changed what passes by."""
+
+    hook_id: str
+    point: HookPoint
+    patch: HookPatch
+
+
 AgentEvent: TypeAlias = (
     RunStarted
     | RunCompleted
@@ -250,6 +307,11 @@ AgentEvent: TypeAlias = (
     | Retrying
     | BackgroundJobCompleted
     | BudgetWarning
+    | HookStarted
+    | HookCompleted
+    | HookFailed
+    | HookDenied
+    | HookRewriteApplied
     | StreamTruncated
 )
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
 from meerkat_mob.core.content import Content, TextBlock
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import RenderMetadata, UserMessage
 from meerkat_mob.core.metadata import PeerMeta
@@ -29,9 +30,9 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``resume_session`` is a session that goes on: what is not said here stays as it is there.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
-    the caller provides; ``provider_params`` go into each model request as they are (RFC 7396).
-    ``budget_limits`` hold for each run, ``session_budget`` for all of them together; a model call
-    may take ``call_timeout_override`` ms.
+    the caller provides, and ``hooks`` look at its runs: neither is stored. ``provider_params`` go
+    into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
+    ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
     """
 
     session_id: str | UnsetType = UNSET
@@ -44,6 +45,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: bool | UnsetType = UNSET
     provider_params: Mapping[str, Json] | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET

@@ -22,7 +22,7 @@ from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import ApplyOutput, Boundary
 from meerkat_mob.core.messages import ToolResult
 from meerkat_mob.core.metadata import SessionLlmIdentity, identity_of
-from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
+from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
 from meerkat_mob.core.session import fork_at
 from meerkat_mob.core.system_context import AppendStatus, PendingAppend, stage_append
 from meerkat_mob.core.tool_visibility import ToolFilter
@@ -183,8 +183,8 @@ class LiveSessions(ABC):
         name = self._ids() if new_id is UNSET else new_id
         if overrides is None:
             live = self._live.get(session_id)
-            tools = live.request.build.external_tools if live else ()
-            overrides = RecoveryOverrides(external_tools=tools)
+            had = live.request.build if live else SessionBuildOptions()
+            overrides = RecoveryOverrides(external_tools=had.external_tools, hooks=had.hooks)
         forked = fork_at(document, count, name, now=now)
         return (await self._create_new(build_recovered_session(forked, overrides))).id
 

@@ -74,7 +74,7 @@ def _resumed(
     state = state_of(known)
     if state.archived:
         raise SessionNotFound(session_id=document.id)
-    _insist_on_tools(state, request)
+    _insist_on_what_lives(state, request)
     transcript = state.transcript
     deferred = _without_inline_images(state.deferred, transcript)
     untold = DEFERRED_TURN.read(document.metadata) is None
@@ -98,14 +98,25 @@ def _resumed(
     )
 
 
-def _insist_on_tools(state: SessionState, request: CreateSessionRequest) -> None:
-    """A session that had tools does not go on without them: its model knows of them."""
+def _insist_on_what_lives(state: SessionState, request: CreateSessionRequest) -> None:
+    """A session that had tools does not go on without them: its model knows of them.
+
+    Nor without its hooks: what they guard would pass.
+    """
     given = {tool.definition.name for tool in request.build.external_tools}
     lacking = [d.name for d in state.build.recoverable_tool_defs if d.name not in given]
     if lacking:
         raise SessionUnsupported(
             what=f"session {state.session_id} has tools that this program did not provide: "
             f"{', '.join(lacking)}; give them to resume_session as external_tools",
+            session_id=state.session_id,
+        )
+    hooks = {hook.id for hook in request.build.hooks}
+    missing = [name for name in state.build.hook_ids if name not in hooks]
+    if missing:
+        raise SessionUnsupported(
+            what=f"session {state.session_id} has hooks that this program did not provide: "
+            f"{', '.join(missing)}; give them to resume_session as hooks",
             session_id=state.session_id,
         )
 
@@ -186,5 +197,6 @@ def _build(request: CreateSessionRequest, known: SessionBuildState) -> SessionBu
     return msgspec.structs.replace(
         known,
         recoverable_tool_defs=tuple(tool.definition for tool in options.external_tools),
+        hook_ids=tuple(hook.id for hook in options.hooks),
         **{name: value for name, value in said.items() if value is not UNSET},
     )

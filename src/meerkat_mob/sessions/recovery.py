@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import BudgetLimits, SessionBuildState
 from meerkat_mob.core.deferred_turn import DeferredTurnState, allows_build_overrides
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import PeerMeta, SessionMetadata
 from meerkat_mob.core.provider_names import Provider, infer_provider
@@ -41,6 +42,7 @@ class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
     comms_name: str | UnsetType = UNSET
     peer_meta: PeerMeta | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
@@ -100,6 +102,7 @@ def build_recovered_session(
             else overrides.comms_name,
             peer_meta=overrides.peer_meta,
             external_tools=overrides.external_tools,
+            hooks=overrides.hooks,
             max_turns=_first(overrides.max_turns, build.max_turns),
             budget_limits=_first(overrides.budget_limits, build.budget_limits),
             session_budget=_first(overrides.session_budget, build.session_budget),

@@ -14,8 +14,10 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.comms import PEER_ADDED
+from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import AgentEvent, EventEnvelope, RunResult
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import (
     InputHeader,
@@ -109,6 +111,8 @@ def a_request(
     session_id: str | None = None,
     comms_name: str | None = None,
     max_turns: int | UnsetType = UNSET,
+    budget: BudgetLimits | UnsetType = UNSET,
+    hooks: tuple[Hook, ...] = (),
 ) -> CreateSessionRequest:
     """A request for a session that runs its prompt, or defers its first turn."""
     initial: Literal["defer", "run_immediately"] = "defer" if defer else "run_immediately"
@@ -124,6 +128,8 @@ def a_request(
             comms_name=comms_name,
             external_tools=tools,
             max_turns=max_turns,
+            budget_limits=budget,
+            hooks=hooks,
         ),
     )
 

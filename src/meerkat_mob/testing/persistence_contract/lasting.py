@@ -8,6 +8,7 @@ import msgspec
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
 from meerkat_mob.core.content import ImageBlock, TextBlock
+from meerkat_mob.core.hooks import Hook, HookCall
 from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
@@ -245,6 +246,31 @@ async def a_run_that_waits_for_results_waits_over_a_restart(open_store: OpenStor
         messages = (await service.read_history(session_id)).messages
         results = messages[-2].results if isinstance(messages[-2], ToolResults) else ()
         same([r.content for r in results], ["mine", '{"text":"b"}'], "the results")
+
+
+async def a_session_does_not_go_on_without_its_hooks(open_store: OpenStore) -> None:
+    """What they guard would pass. Given again they are asked; others may come with them."""
+    asked: list[str] = []
+
+    async def look(told: HookCall) -> None:
+        asked.append(told.session_id)
+
+    hook = Hook(id="guard", point="run_started", run=look)
+    options = SessionBuildOptions(session_id="mine", hooks=(hook,))
+    async with sessions_in(open_store) as service:
+        request = msgspec.structs.replace(a_request(defer=True), build=options)
+        await service.create_session(request)
+    async with sessions_in(open_store, ScriptedLlm(["one", "two"])) as service:
+        with refuses(SessionUnsupported):
+            await service.start_turn("mine", a_turn())
+        same(asked, [], "who was asked")
+        other = msgspec.structs.replace(hook, id="other")
+        await service.resume_session("mine", RecoveryOverrides(hooks=(hook, other)))
+        await service.start_turn("mine", a_turn())
+        same(asked, ["mine", "mine"], "who was asked")
+        fork = await service.fork_session("mine")
+        await service.start_turn(fork, a_turn())
+        same(asked[2:], [fork, fork], "who was asked for the fork")
 
 
 async def a_budget_holds_after_a_restart(open_store: OpenStore) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from meerkat_mob.core.events import ToolExecutionStarted, TurnStarted
+from meerkat_mob.core.hooks import Deny, Hook, HookCall
 from meerkat_mob.core.requests import StartTurnRequest
 from meerkat_mob.core.reserved import SYSTEM_CONTEXT
 from meerkat_mob.core.system_context import PendingAppend, SystemContextState
 from meerkat_mob.errors import (
+    HookDenied,
     InvalidParams,
     LlmFailed,
     NoPendingBoundary,
@@ -20,6 +22,7 @@ from meerkat_mob.errors import (
 from meerkat_mob.llm import ScriptedLlm, call, fail, hang
 from meerkat_mob.sessions import SessionService
 from meerkat_mob.testing.builders import (
+    a_request,
     a_session,
     a_tool_that_echoes,
     a_tool_that_waits,
@@ -46,6 +49,24 @@ async def a_note_is_staged_once_for_each_key(open_service: OpenService) -> None:
             facts = (refusal.error.session_id, refusal.error.key, refusal.error.code)
             same(facts, (session_id, "k", "SESSION_SYSTEM_CONTEXT_CONFLICT"), "the error")
         same(await service.export_session(session_id), before, "the session")
+
+
+async def a_turn_that_was_denied_consumes_no_note(open_service: OpenService) -> None:
+    """8.1-24: the next one has it."""
+    answers: list[Deny | None] = [Deny(message="not yet"), None]
+
+    async def gate(_: HookCall) -> Deny | None:
+        return answers.pop(0)
+
+    hook = Hook(id="gate", point="pre_llm_request", run=gate, capability="guardrail")
+    llm = ScriptedLlm(["one"])
+    async with open_service(llm) as service:
+        created = await service.create_session(a_request(defer=True, hooks=(hook,)))
+        await service.append_system_context(created.session_id, "the build is red", source="ci")
+        with refuses(HookDenied):
+            await service.start_turn(created.session_id, a_turn())
+        await service.start_turn(created.session_id, a_turn())
+        same(llm.requests[0].system_context, RED, "what the model was told")
 
 
 async def notes_belong_to_one_session(open_service: OpenService) -> None:
