@@ -20,6 +20,7 @@ from meerkat_mob.core.messages import RenderMetadata, UserMessage
 from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.session import Session
+from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.tools import Tool
 
 ExecutionKind: TypeAlias = Literal["content_turn", "resume_pending"]
@@ -75,6 +76,7 @@ class StartTurnRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``preface`` holds messages that precede the prompt in the same run, each its own message of
     the transcript. ``system_prompt`` is taken only by the first turn of a deferred session.
+    ``flow_tool_overlay`` hides tools in this run, beside what the session's filters hide (TS-4).
     """
 
     prompt: Content = ""
@@ -83,6 +85,7 @@ class StartTurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     render_metadata: RenderMetadata | UnsetType = UNSET
     additional_instructions: tuple[str, ...] = ()
     execution_kind: ExecutionKind | UnsetType = UNSET
+    flow_tool_overlay: ToolFilter = "all"
 
 
 def with_instructions(prompt: Content, instructions: tuple[str, ...]) -> Content:

@@ -143,7 +143,9 @@ class Run:
         """See ``RunContext.tool_filters``."""
         state = kept.visibility
         self._filter = (state.staged_filter, state.staged_revision)
-        return state.inherited_base_filter, state.staged_filter
+        overlay = self.request.flow_tool_overlay
+        lasting = (state.inherited_base_filter, state.staged_filter)
+        return lasting if overlay == "all" else (*lasting, overlay)
 
     def results(self) -> tuple[ToolResult, ...]:
         """What was staged of tools that somebody else ran."""

@@ -12,6 +12,7 @@ from meerkat_mob.core.build_state import MobToolAuthorityContext
 from meerkat_mob.core.events import ToolExecutionStarted, TurnStarted
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import SessionLlmIdentity, SessionMetadata
+from meerkat_mob.core.requests import StartTurnRequest
 from meerkat_mob.core.reserved import BUILD_STATE, SESSION_METADATA, TOOL_VISIBILITY
 from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
 from meerkat_mob.errors import InvalidParams, LlmFailed, RunCancelled, SessionNotFound
@@ -106,6 +107,29 @@ async def a_hidden_tool_cannot_be_called(open_service: OpenService) -> None:
         messages = (await service.read_history(session_id)).messages
         holds("echo" in str(messages[2]), "the call has a result")
         holds("is_error=True" in str(messages[2]), "and it is an error")
+
+
+async def an_overlay_holds_for_its_run(open_service: OpenService) -> None:
+    """8.1-16 to 18, TS-1, TS-4: however that ended; it adds to the filter, and is kept nowhere."""
+    names = ("echo", "other", "third")
+    for ending in ("one", fail("no"), hang()):
+        llm = ScriptedLlm([ending, "two"])
+        async with open_service(llm) as service:
+            tools = tuple(a_tool_that_echoes(name) for name in names)
+            session_id = await a_session(service, tools=tools)
+            await service.set_session_tool_filter(session_id, deny(["third"]))
+            turn = StartTurnRequest(prompt="go", flow_tool_overlay=allow(["other", "third"]))
+            run = asyncio.ensure_future(service.start_turn(session_id, turn))
+            while not llm.requests:  # noqa: ASYNC110 nothing says when
+                await asyncio.sleep(0)
+            if ending == hang():
+                await service.interrupt(session_id)
+            await asyncio.wait([run])
+            if run.exception() is None:
+                same(run.result().text, "one", "the answer")
+            await service.start_turn(session_id, a_turn())
+            seen = [[tool.name for tool in request.tools] for request in llm.requests]
+            same(seen, [["other"], ["echo", "other"]], "what each run could see")
 
 
 async def another_client_answers_later_calls(open_service: OpenService) -> None:
