@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import UNSET
 
+from meerkat_mob.agent import skill_catalogue
+from meerkat_mob.core.skills import Skill
 from meerkat_mob.errors import SkillMissing
-from meerkat_mob.mob.definition import InlineSkill, PathSkill, Profile, SkillSource
+from meerkat_mob.mob.definition import (
+    DirectorySkill,
+    InlineSkill,
+    Profile,
+    SkillSource,
+    read_skill,
+)
 
 COMMUNICATION = """\
 # Working in this team
@@ -23,24 +32,44 @@ need no answer.
 - What you say outside send_message is read by your operator, not by your peers."""
 
 
-def system_prompt(
-    *, mob: str, profile_name: str, profile: Profile, member: str, skills: Mapping[str, SkillSource]
-) -> str:
-    """The profile's skills, then how this team communicates, with blank lines between.
+class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a profile's skills are for a member: texts it always sees, and skills it can load."""
+
+    texts: tuple[str, ...] = ()
+    skills: tuple[Skill, ...] = ()
+
+
+def knowledge(member: str, profile: Profile, skills: Mapping[str, SkillSource]) -> Knowledge:
+    """The skills of a profile, in its order.
 
     Raises ``SkillMissing`` for a skill that is not there, naming the path or section tried.
     """
-    texts = [_text(member, name, skills) for name in profile.skills]
+    texts, loadable = list[str](), dict[str, Skill]()
+    for name in profile.skills:
+        found = _found(member, name, skills)
+        if isinstance(found, Skill):
+            loadable[found.name] = found
+        else:
+            texts.append(found)
+    return Knowledge(texts=tuple(texts), skills=tuple(loadable.values()))
+
+
+def system_prompt(*, mob: str, profile_name: str, member: str, known: Knowledge) -> str:
+    """The texts of the member's skills, a line for each it can load, and how this team speaks."""
     name = f"{mob}/{profile_name}/{member}"
     told = COMMUNICATION.format(member=member, profile=profile_name, mob=mob, name=name)
-    return "\n\n".join((*texts, told))
+    catalogue = (skill_catalogue(known.skills),) if known.skills else ()
+    return "\n\n".join((*known.texts, *catalogue, told))
 
 
-def _text(member: str, name: str, skills: Mapping[str, SkillSource]) -> str:
-    match skills.get(name):
-        case InlineSkill(content=content):
-            return content.strip()
-        case PathSkill(path=path, tried=tried):
-            raise SkillMissing(member=member, skill=name, path=path if tried is UNSET else tried)
-        case None:
-            raise SkillMissing(member=member, skill=name, path=f"[skills.{name}]")
+def _found(member: str, name: str, skills: Mapping[str, SkillSource]) -> str | Skill:
+    source = skills.get(name)
+    if source is None:
+        raise SkillMissing(member=member, skill=name, path=f"[skills.{name}]")
+    if isinstance(source, InlineSkill):
+        return source.content.strip()
+    skill = read_skill(source)[0] if isinstance(source, DirectorySkill) else None
+    if skill is None:
+        path = source.path if source.tried is UNSET else source.tried
+        raise SkillMissing(member=member, skill=name, path=path)
+    return skill

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.agent import load_skill_tool
 from meerkat_mob.comms import (
     LIFECYCLE_INTENTS,
     PEER_ADDED,
@@ -48,7 +49,7 @@ from meerkat_mob.mob.events import (
     PeersWired,
     SessionRef,
 )
-from meerkat_mob.mob.prompt import system_prompt
+from meerkat_mob.mob.prompt import Knowledge, knowledge, system_prompt
 from meerkat_mob.mob.state import Command, require
 from meerkat_mob.mob.tools import OFFERED, builtin_tools, task_tools
 from meerkat_mob.mob.wiring import wiring_targets
@@ -90,12 +91,9 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
     ``SkillMissing``, ``LlmFailed`` (nobody answers for its model), ``AgentError``.
     """
     profile = _admit(context, spec)
+    known = knowledge(spec.member_id, profile, context.definition.skills)
     prompt = system_prompt(
-        mob=context.mob_id,
-        profile_name=spec.profile,
-        profile=profile,
-        member=spec.member_id,
-        skills=context.definition.skills,
+        mob=context.mob_id, profile_name=spec.profile, member=spec.member_id, known=known
     )
     mode = profile.runtime_mode if spec.runtime_mode is UNSET else spec.runtime_mode
     session_id = context.new_id()
@@ -103,7 +101,7 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
         endpoint = _open_endpoint(context, spec, profile, session_id)
         undo.callback(context.router.close, endpoint)
         sessions, adapter = context.sessions, context.runtime
-        tools = _tools(context, profile, endpoint)
+        tools = _tools(context, profile, endpoint, known)
         await sessions.create_session(
             _session_request(spec, profile, context.mob_id, mode, prompt, session_id, tools)
         )
@@ -179,11 +177,14 @@ def _open_endpoint(
     return context.router.open(me, deliver)
 
 
-def _tools(context: MobContext, profile: Profile, endpoint: Endpoint) -> tuple[Tool, ...]:
+def _tools(
+    context: MobContext, profile: Profile, endpoint: Endpoint, known: Knowledge
+) -> tuple[Tool, ...]:
     return (
         *comms_tools(endpoint),
         *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
         *(builtin_tools(context.now) if profile.tools.builtins else ()),
+        *((load_skill_tool(known.skills),) if known.skills else ()),
     )
 
 

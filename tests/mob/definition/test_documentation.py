@@ -8,6 +8,7 @@ import pytest
 
 from meerkat_mob.mob.definition import (
     BackendConfig,
+    DirectorySkill,
     EventRouter,
     FlowSpec,
     FlowStepSpec,
@@ -37,9 +38,11 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "definitions.md"
 BLOCKS = re.findall(r"```(toml|json)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 TEAMS = [text for _, text in BLOCKS if "[mobpack]" not in text]
 MANIFESTS = [text for _, text in BLOCKS if "[mobpack]" in text]
+SKILLS = re.findall(r"```markdown\n(---\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 HIDDEN = {"realm_profiles", "tried"}
 SHOWN: tuple[type[msgspec.Struct], ...] = (
     BackendConfig,
+    DirectorySkill,
     EventRouter,
     FlowSpec,
     FlowStepSpec,
@@ -80,6 +83,13 @@ def test_every_manifest_on_the_page_fits_its_team(text: str) -> None:
     found = read_pack_files({name: content.encode() for name, content in files.items()})
     assert found.diagnostics == ()
     assert found.definition.profiles["master"].model == "claude-opus-4-6"
+
+
+def test_the_skill_s_folder_on_the_page_fits_its_team() -> None:
+    (team,) = (text for text in TEAMS if 'source = "directory"' in text)
+    files = {"manifest.toml": MANIFESTS[0].partition("[profiles")[0], "definition.toml": team}
+    files |= {"skills/tides/SKILL.md": SKILLS[0], "skills/tides/references/tables.md": "…"}
+    assert read_pack_files({path: text.encode() for path, text in files.items()}).diagnostics == ()
 
 
 @pytest.mark.parametrize("shape", SHOWN)

@@ -15,6 +15,7 @@ from meerkat_mob.mob.definition import (
     CollectAll,
     CollectAny,
     ConditionExpr,
+    DirectorySkill,
     Eq,
     EventRouter,
     ExternalBackend,
@@ -149,7 +150,11 @@ definitions = st.builds(
         auto_wire_orchestrator=st.booleans(),
         role_wiring=st.lists(st.builds(RoleWiring, a=text, b=text), max_size=2).map(tuple),
     ),
-    skills=some(st.builds(InlineSkill, content=text) | st.builds(PathSkill, path=text)),
+    skills=some(
+        st.builds(InlineSkill, content=text)
+        | st.builds(PathSkill, path=text)
+        | st.builds(DirectorySkill, path=text, files=some(text))
+    ),
     backend=st.builds(
         BackendConfig,
         default=st.sampled_from(["session", "external"]),

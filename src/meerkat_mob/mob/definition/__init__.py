@@ -49,6 +49,7 @@ from meerkat_mob.mob.definition.model import (
     Backend,
     BackendConfig,
     CleanupPolicy,
+    DirectorySkill,
     EventRouter,
     ExternalBackend,
     InlineSkill,
@@ -80,6 +81,7 @@ from meerkat_mob.mob.definition.pack import (
     read_pack_files,
     read_team_file,
 )
+from meerkat_mob.mob.definition.skills import read_skill
 from meerkat_mob.mob.definition.validate import (
     RESERVED_PREFIX,
     ensure_valid,
@@ -113,6 +115,7 @@ __all__ = (
     "Decoded",
     "DependencyMode",
     "Diagnostic",
+    "DirectorySkill",
     "DispatchMode",
     "Eq",
     "EventRouter",
@@ -170,6 +173,7 @@ __all__ = (
     "missing_flags",
     "parse_definition",
     "read_pack_files",
+    "read_skill",
     "read_team_file",
     "require_capabilities",
     "restore_definition",

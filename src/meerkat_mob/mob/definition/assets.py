@@ -10,14 +10,25 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from meerkat_mob.core.skills import SKILL_FILE
 from meerkat_mob.mob.definition.diagnostics import Diagnostic, error, warning
 from meerkat_mob.mob.definition.files import Files
 from meerkat_mob.mob.definition.flow import FlowSpec, FlowStepSpec
-from meerkat_mob.mob.definition.model import InlineSkill, MobDefinition, PathSkill, SkillSource
+from meerkat_mob.mob.definition.model import (
+    DirectorySkill,
+    InlineSkill,
+    MobDefinition,
+    PathSkill,
+    SkillSource,
+)
 from meerkat_mob.mob.definition.syntax import read_tables, read_text
 
 _NEEDS_SKILL: Final = "members whose profile names it cannot be spawned"
 _NEEDS_SCHEMA: Final = "the flow cannot be run"
+
+MOST_FILES: Final = 200
+MOST_CHARACTERS: Final = 2**20
+"""How much the folder of one skill may hold: every document of the definition carries it."""
 
 
 def is_inline_schema(reference: str) -> bool:
@@ -44,37 +55,64 @@ class _Reading:
         self._files = files
         self.found: list[Diagnostic] = []
 
-    def text(self, path: str) -> str:
+    def text(self, path: str, files: Files | None = None) -> str:
         """The text of a file. Raises ``_Unread``."""
+        files = files or self._files
         try:
-            text = read_text(self._files.read(path))
+            text = read_text(files.read(path))
         except (OSError, ValueError) as fault:  # ValueError: a null character in the path
             why = getattr(fault, "strerror", None) or str(fault)
-            raise _Unread(f"{self._files.shown(path)}: {why}") from fault
+            raise _Unread(f"{files.shown(path)}: {why}") from fault
         if isinstance(text, Diagnostic):
-            raise _Unread(f"{self._files.shown(path)}: {text.message}")
+            raise _Unread(f"{files.shown(path)}: {text.message}")
         return text
 
-    def barred(self, path: str, place: str) -> bool:
+    def barred(self, path: str, place: str, files: Files | None = None) -> bool:
         """Whether a path must not be read, said as a finding."""
-        why = self._files.barred(path)
+        why = (files or self._files).barred(path)
         if why is not None:
             self.found.append(error("unsafe_path", place, why))
         return why is not None
 
     def skill(self, name: str, skill: SkillSource) -> SkillSource:
         """The skill with its text, or as it was with the place tried."""
-        if isinstance(skill, InlineSkill):
-            return skill
         place = f"skills.{name}.path"
-        if self.barred(skill.path, place):
+        if isinstance(skill, InlineSkill) or self.barred(skill.path, place):
             return skill
         try:
-            return InlineSkill(content=self.text(skill.path))
+            if isinstance(skill, PathSkill):
+                return InlineSkill(content=self.text(skill.path))
+            return skill if skill.files else replace(skill, files=self.folder(name, skill, place))
         except _Unread as fault:
             message = f"cannot read the skill {name!r} from {fault}; {_NEEDS_SKILL}"
             self.found.append(warning("missing_skill_file", place, message))
-            return PathSkill(path=skill.path, tried=self._files.shown(skill.path))
+            return replace(skill, tried=self._files.shown(skill.path))
+
+    def folder(self, name: str, skill: DirectorySkill, place: str) -> dict[str, str]:
+        """The texts of a skill's folder, ``SKILL.md`` first. Raises ``_Unread`` without that."""
+        files = self._files.inside(skill.path)
+        if self.barred(SKILL_FILE, place, files):
+            return {}
+        texts, unread = {SKILL_FILE: self.text(SKILL_FILE, files)}, list[str]()
+        for path in files.names():
+            if path == SKILL_FILE or self.barred(path, place, files):
+                continue
+            if len(texts) + len(unread) > MOST_FILES or _length(texts) > MOST_CHARACTERS:
+                most = f"{MOST_FILES} files and {MOST_CHARACTERS} characters"
+                message = f"the folder of the skill {name!r} holds too much: the most is {most}"
+                self.found.append(error("invalid_skill", place, message))
+                break
+            try:
+                if not path.isprintable():  # it could not be asked for, nor always be stored
+                    raise _Unread
+                texts[path] = self.text(path, files)
+            except _Unread:
+                unread.append(path)
+        if unread:
+            listed = ", ".join(map(repr, unread))
+            message = f"members cannot read {listed} of the skill {name!r}: that is no text"
+            self.found.append(warning("unread_skill_file", place, message))
+        return texts
 
     def flow(self, flow_id: str, flow: FlowSpec) -> FlowSpec:
         """The flow with the schemas of its steps."""
@@ -100,3 +138,7 @@ class _Reading:
         message = f"{self._files.shown(name)} is not a JSON schema; {_NEEDS_SCHEMA}"
         self.found.append(warning("invalid_schema_file", place, message))
         return step
+
+
+def _length(texts: dict[str, str]) -> int:
+    return sum(map(len, texts.values()))

@@ -59,11 +59,14 @@ Code: TypeAlias = (
     | FaultKind
     | Literal[
         "capability_missing",
+        "duplicate_skill",
         "invalid_mob_id",
         "invalid_schema_file",
+        "invalid_skill",
         "invalid_syntax",
         "missing_schema_file",
         "missing_skill_file",
+        "unread_skill_file",
     ]
 )
 

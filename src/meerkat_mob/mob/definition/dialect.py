@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from meerkat_mob.core.strict import Dialect
 from meerkat_mob.mob.definition.flow import FlowStepSpec, LoopNode, StepNode
 from meerkat_mob.mob.definition.model import (
+    DirectorySkill,
     ExternalBackend,
     Limits,
     MobDefinition,
@@ -75,7 +76,11 @@ _JSON: Final = Dialect(
     aliases={MobDefinition: {"mcp": "mcp_servers"}},
     shorthand={Orchestrator: "profile"},
     unsupported=_UNSUPPORTED,
-    hidden={MobDefinition: frozenset({"realm_profiles"}), PathSkill: frozenset({"tried"})},
+    hidden={
+        MobDefinition: frozenset({"realm_profiles"}),
+        PathSkill: frozenset({"tried"}),
+        DirectorySkill: frozenset({"tried"}),
+    },
     hints={Profile: dict.fromkeys(("system_prompt", "prompt", "instructions"), _PROMPT)},
 )
 

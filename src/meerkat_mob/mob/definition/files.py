@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
@@ -30,6 +30,17 @@ class Files(Protocol):
         """The place a person would look at."""
         ...
 
+    def inside(self, folder: str) -> Files:
+        """The files of a folder, by their paths inside it, and confined to it."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """The path of every file, in order; none when there is no such folder.
+
+        Names that begin with a dot are left out, and links to folders are not followed.
+        """
+        ...
+
 
 class Folder(msgspec.Struct, frozen=True, kw_only=True):
     """A folder of the file system; ``confined`` for packs."""
@@ -44,7 +55,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         if why := _leaving(path):
             return why
         if not (self.root / _plain(path)).resolve().is_relative_to(self.root.resolve()):
-            return f"{path!r} is a link that leads out of the pack"
+            return f"{path!r} is a link that leads out of its folder"
         return None
 
     def read(self, path: str) -> bytes:
@@ -55,11 +66,28 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         """See ``Files``."""
         return str(self.root / path)
 
+    def inside(self, folder: str) -> Folder:
+        """See ``Files``."""
+        return Folder(root=self.root / (_plain(folder) if self.confined else folder), confined=True)
+
+    def names(self) -> Iterator[str]:
+        """See ``Files``."""
+        for here, folders, files in os.walk(self.root):
+            links = [name for name in folders if Path(here, name).is_symlink()]
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted((*files, *links)):
+                if not name.startswith("."):
+                    yield Path(here, name).relative_to(self.root).as_posix()
+
 
 class InMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """Files that were read before: an archive, or what a page was given. Always confined."""
+    """Files that were read before: an archive, or what a page was given. Always confined.
+
+    ``place`` is put in front of a path that is shown.
+    """
 
     files: Mapping[str, bytes]
+    place: str = ""
 
     def barred(self, path: str) -> str | None:
         """See ``Files``."""
@@ -74,7 +102,22 @@ class InMemory(msgspec.Struct, frozen=True, kw_only=True):
 
     def shown(self, path: str) -> str:
         """See ``Files``."""
-        return path
+        return f"{self.place}{path}"
+
+    def inside(self, folder: str) -> InMemory:
+        """See ``Files``."""
+        top = _plain(folder)
+        below = {p: c for p, c in self.files.items() if PurePosixPath(p).is_relative_to(top)}
+        return InMemory(
+            files={str(PurePosixPath(p).relative_to(top)): c for p, c in below.items()},
+            place=f"{self.place}{top}/",
+        )
+
+    def names(self) -> Iterator[str]:
+        """See ``Files``."""
+        for path in sorted(self.files):
+            if not any(part.startswith(".") for part in PurePosixPath(path).parts):
+                yield path
 
 
 def _plain(path: str) -> PurePosixPath:

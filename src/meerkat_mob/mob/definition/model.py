@@ -116,7 +116,22 @@ class PathSkill(msgspec.Struct, frozen=True, kw_only=True, tag_field="source", t
     tried: str | UnsetType = UNSET
 
 
-SkillSource: TypeAlias = InlineSkill | PathSkill
+class DirectorySkill(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="source", tag="directory"
+):
+    """An Agent Skill: a folder with a ``SKILL.md``, whose text members read when they need it.
+
+    ``files`` are the texts of the folder by their paths inside it; a loader reads them from
+    ``path`` when they are not said, and without them whoever names the skill cannot be spawned.
+    ``tried`` is as in ``PathSkill``.
+    """
+
+    path: str
+    files: Mapping[str, str] = {}
+    tried: str | UnsetType = UNSET
+
+
+SkillSource: TypeAlias = InlineSkill | PathSkill | DirectorySkill
 
 
 class ExternalBackend(msgspec.Struct, frozen=True, kw_only=True):

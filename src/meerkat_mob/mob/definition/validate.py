@@ -1,7 +1,7 @@
 """The rules a whole definition keeps (spec mob 1.12), all of them checked every time.
 
-Findings come in one order: the mob, its profiles, wiring, back end, then flows. References to
-realm profiles count as roles; what is inside them is checked when they are resolved.
+Findings come in one order: the mob, its profiles, skills, wiring, back end, then flows.
+References to realm profiles count as roles; what is inside them is checked when they are resolved.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from meerkat_mob.mob.definition.diagnostics import (
     warnings_of,
 )
 from meerkat_mob.mob.definition.model import MobDefinition, Profile
+from meerkat_mob.mob.definition.skills import check_skills
 from meerkat_mob.mob.definition.validate_flow import check_flows
 
 RESERVED_PREFIX: Final = "__flow_system_"
@@ -32,6 +33,7 @@ def validate(definition: MobDefinition) -> list[Diagnostic]:
     return [
         *_check_mob(definition),
         *_check_profiles(definition),
+        *check_skills(definition),
         *_check_wiring(definition),
         *_check_backend(definition),
         *check_flows(definition),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from meerkat_mob.core import strict
@@ -18,7 +19,7 @@ from meerkat_mob.core.strict import Fault, is_table
 from meerkat_mob.errors import DefinitionInvalid
 from meerkat_mob.mob.definition.diagnostics import Diagnostic, errors_of, from_fault
 from meerkat_mob.mob.definition.dialect import DIALECTS, Compat, Syntax
-from meerkat_mob.mob.definition.model import MobDefinition, PathSkill, RealmRef
+from meerkat_mob.mob.definition.model import InlineSkill, MobDefinition, RealmRef
 from meerkat_mob.mob.definition.syntax import guess_syntax, read_tables, read_text
 
 _MOB_KEYS: Final = ("id", "orchestrator")
@@ -102,12 +103,15 @@ def decode_definition(
 
 
 def encode_definition(definition: MobDefinition) -> bytes:
-    """The document of a definition as compact JSON, in the form that 0.5 and 0.8 read too."""
+    """The document of a definition as compact JSON, in the form that 0.5 and 0.8 read too.
+
+    Only what they do not know (skills that are folders) is beyond them.
+    """
     plain = replace(
         definition,
         realm_profiles={},
         skills={
-            name: PathSkill(path=skill.path) if isinstance(skill, PathSkill) else skill
+            name: skill if isinstance(skill, InlineSkill) else replace(skill, tried=UNSET)
             for name, skill in definition.skills.items()
         },
     )
