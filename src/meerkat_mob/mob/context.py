@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from meerkat_mob.comms import Endpoint, Router
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import WaitTimedOut
 from meerkat_mob.mob.definition import MobDefinition
@@ -33,6 +34,7 @@ class MobContext:
         router: Router,
         clock: Clock,
         ids: Callable[[], str],
+        hooks: tuple[Hook, ...] = (),
     ) -> None:
         self.definition: Final = definition
         self.router: Final = router
@@ -41,6 +43,7 @@ class MobContext:
         self.journal: Final = Journal(definition.id, store)
         self.tasks: Final = Tasks(self.journal, ids)
         self.now, self.new_id = clock, ids
+        self.hooks: Final = hooks
         self.endpoints: dict[str, Endpoint] = {}
 
     @property

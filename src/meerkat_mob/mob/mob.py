@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.comms import Router
 from meerkat_mob.core.content import Content
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.errors import (
@@ -65,9 +66,10 @@ class Mob:
         router: Router,
         clock: Clock,
         ids: Callable[[], str],
+        hooks: tuple[Hook, ...] = (),
         allow_ephemeral_sessions: bool = False,
     ) -> Mob:
-        """A new mob, running and without members (B-3).
+        """A new mob, running and without members (B-3). ``hooks`` look at all their runs.
 
         Raises ``DefinitionInvalid`` with every error, ``PersistenceDisabled`` when the service
         keeps sessions in memory only and that was not opted in to, ``MobExists``.
@@ -76,7 +78,13 @@ class Mob:
         if not (service.supports_persistent_sessions or allow_ephemeral_sessions):
             raise PersistenceDisabled(what=f"mob {definition.id!r}")
         context = MobContext(
-            definition, service=service, store=store, router=router, clock=clock, ids=ids
+            definition,
+            service=service,
+            store=store,
+            router=router,
+            clock=clock,
+            ids=ids,
+            hooks=hooks,
         )
         created = MobCreated(definition=msgspec.Raw(encode_definition(definition)))
         try:

@@ -7,7 +7,7 @@ rest is given what it needs.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import overload
@@ -15,6 +15,7 @@ from typing import overload
 from meerkat_mob import _target
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.comms import Router
+from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock, Ids
 from meerkat_mob.errors import CapabilityUnavailable, MobExists, MobNotFound
 from meerkat_mob.llm import ClientChoice, LlmClient, choose, open_client
@@ -72,7 +73,9 @@ class Realm:
         clients: Clients,
         clock: Clock,
         ids: Callable[[], str],
+        hooks: tuple[Hook, ...] = (),
     ) -> None:
+        self._hooks = hooks
         self._clients, self._clock, self._ids = clients, clock, ids
         self._store = store
         self._router = Router(ids=ids)
@@ -95,6 +98,7 @@ class Realm:
             router=self._router,
             clock=self._clock,
             ids=self._ids,
+            hooks=self._hooks,
             allow_ephemeral_sessions=True,
         )
         self._mobs[mob.id] = mob
@@ -170,6 +174,7 @@ def open_realm(
     env: Mapping[str, str] | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Realm: ...
 
 
@@ -183,6 +188,7 @@ def open_realm(
     env: Mapping[str, str] | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Realm | OpeningRealm: ...
 
 
@@ -195,12 +201,13 @@ def open_realm(
     env: Mapping[str, str] | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Realm | OpeningRealm:
     """A realm. With a path its sessions survive the process; without one they end with it.
 
     ``path`` is a folder, which is made if it is not there. ``llm`` answers for every member; else
     each profile's model is asked from its provider, with ``base_url`` and ``api_key`` or what
-    ``env`` (the process's variables) holds.
+    ``env`` (the process's variables) holds. ``hooks`` look at every run of every member.
 
     Raises ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
     ``RealmLocked`` when another process holds it, ``RealmUnreadable``, and ``RealmDamaged``.
@@ -213,7 +220,7 @@ def open_realm(
     if path is None:
         sessions = EphemeralSessionService(build_agent=build_agent, clock=clock, ids=minted)
         store = MemoryStore(clock=clock)
-        return Realm(sessions, store, clients=clients, clock=clock, ids=minted)
+        return Realm(sessions, store, clients=clients, clock=clock, ids=minted, hooks=tuple(hooks))
     if _target.IN_BROWSER:
         raise CapabilityUnavailable(
             capability="persistent_sessions",
@@ -231,7 +238,7 @@ def open_realm(
         except BaseException:
             await store.aclose()
             raise
-        return Realm(sessions, store, clients=clients, clock=clock, ids=minted)
+        return Realm(sessions, store, clients=clients, clock=clock, ids=minted, hooks=tuple(hooks))
 
     return OpeningRealm(opened)
 

@@ -103,7 +103,7 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
         sessions, adapter = context.sessions, context.runtime
         tools = _tools(context, profile, endpoint, known)
         await sessions.create_session(
-            _session_request(spec, profile, context.mob_id, mode, prompt, session_id, tools)
+            _session_request(context, spec, profile, mode, prompt, session_id, tools)
         )
         undo.push_async_callback(_let_go_of, sessions, session_id)
         await adapter.register_session(
@@ -189,14 +189,15 @@ def _tools(
 
 
 def _session_request(  # noqa: PLR0917
+    context: MobContext,
     spec: SpawnSpec,
     profile: Profile,
-    mob_id: str,
     mode: RuntimeMode,
     prompt: str,
     session_id: str,
     tools: tuple[Tool, ...],
 ) -> CreateSessionRequest:
+    mob_id = context.mob_id
     own = {"mob_id": mob_id, "role": spec.profile, "meerkat_id": spec.member_id}
     labels = {**spec.labels, **own}
     options = SessionBuildOptions(
@@ -207,6 +208,7 @@ def _session_request(  # noqa: PLR0917
         keep_alive=mode == "autonomous_host",
         provider_params=UNSET if profile.provider_params is None else profile.provider_params,
         external_tools=tools,
+        hooks=context.hooks,
     )
     return CreateSessionRequest(
         model=profile.model,

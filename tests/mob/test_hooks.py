@@ -1,0 +1,31 @@
+"""Hooks of a realm: asked in the runs of all its members."""
+
+from meerkat_mob import open_realm
+from meerkat_mob.core.hooks import Deny, Hook, HookCall
+from meerkat_mob.errors import HookDenied
+from meerkat_mob.llm import ScriptedLlm
+from meerkat_mob.mob.definition import MobDefinition, Profile, ToolConfig
+from meerkat_mob.testing.expect import refuses
+
+TEAM = MobDefinition(
+    id="team", profiles={"solo": Profile(model="scripted", tools=ToolConfig(comms=True))}
+)
+
+
+async def test_hooks_of_a_realm_look_at_every_member() -> None:
+    asked: list[str] = []
+
+    async def look(told: HookCall) -> Deny | None:
+        asked.append(told.session_id)
+        return Deny(message="enough") if len(asked) > 2 else None
+
+    hook = Hook(id="watch", point="run_started", run=look, capability="guardrail")
+    async with open_realm(llm=ScriptedLlm(lambda _: "yes"), hooks=[hook]) as realm:
+        mob = await realm.create_mob(TEAM)
+        ann, bob = await mob.spawn("solo", "ann"), await mob.spawn("solo", "bob")
+        assert await ann.ask("you?") == "yes"
+        assert await bob.ask("and you?") == "yes"
+        assert asked == [ann.session_id, bob.session_id]
+        with refuses(HookDenied) as refusal:
+            await ann.ask("again?")
+        assert refusal.error.why == "enough"
