@@ -112,6 +112,16 @@ def test_an_absent_skill_folder_is_a_warning_and_keeps_the_place_tried(
         assert found.definition.skills["tides"] == DirectorySkill(path="skills/tides", tried=tried)
 
 
+def test_a_path_source_that_names_a_skill_s_folder_is_told_of_the_other_source(
+    tmp_path: Path,
+) -> None:
+    team = TEAM.replace(b"directory", b"path")
+    folder = on_disk(tmp_path, {**MANIFEST, "definition.toml": team, **TIDES})
+    for found in (in_memory(TIDES, team), load_pack(folder)):
+        assert findings(found) == [("missing_skill_file", "skills.tides.path")]
+        assert 'source = "directory"' in found.diagnostics[0].message
+
+
 def test_a_faulty_skill_file_has_a_finding_for_each_fault_with_file_line_and_column() -> None:
     text = "---\nname: Tides\ndescription: a: b\ncolour: blue\n---\n"
     found = in_memory({"skills/tides/SKILL.md": text.encode()})
@@ -155,13 +165,17 @@ def test_what_is_no_text_and_what_is_hidden_is_left_out() -> None:
     "more",
     [
         {f"skills/tides/{number}.md": b"x" for number in range(MOST_FILES + 1)},
-        {"skills/tides/b.md": b"x" * MOST_CHARACTERS, "skills/tides/c.md": b"x"},
+        {f"skills/tides/{number}.bin": b"\xff" for number in range(MOST_FILES)},
+        {"skills/tides/b.md": b"x" * MOST_CHARACTERS},
     ],
 )
 def test_a_folder_that_holds_too_much_is_refused(more: Mapping[str, bytes]) -> None:
     with pytest.raises(DefinitionInvalid) as caught:
         in_memory({**TIDES, **more})
-    assert [d.code for d in caught.value.diagnostics] == ["invalid_skill"]
+    first, *others = caught.value.diagnostics
+    assert (first.code, first.location) == ("invalid_skill", "skills.tides.path")
+    assert [d.code for d in others if d.code != "unread_skill_file"] == []
+    assert [d for d in others if " and 195 more of the skill" not in d.message] == []
 
 
 @pytest.mark.parametrize("path", ["../tides", "/skills/tides", "skills/../../tides"])
@@ -186,6 +200,24 @@ def test_a_link_out_of_a_skill_s_folder_is_refused_beside_a_team_file_too(
     (found,) = caught.value.diagnostics
     assert (found.code, found.location) == ("unsafe_path", "skills.tides.path")
     assert f"{link!r} is a link that leads out of its folder" in found.message
+
+
+def test_links_in_a_circle_are_refused_or_lead_nowhere(tmp_path: Path) -> None:
+    on_disk(tmp_path, {"team.toml": TEAM, **TIDES})
+    (tmp_path / "skills/tides/b.md").symlink_to("c.md")
+    (tmp_path / "skills/tides/c.md").symlink_to("b.md")
+    try:
+        codes: set[str] = {d.code for d in load_pack(tmp_path / "team.toml").diagnostics}
+    except DefinitionInvalid as fault:  # an older Python tells it when it looks where they lead
+        codes = {d.code for d in fault.diagnostics}
+    assert codes in ({"unsafe_path"}, {"unread_skill_file"})
+
+
+def test_a_folder_s_name_that_is_no_path_is_a_finding(tmp_path: Path) -> None:
+    team = on_disk(tmp_path, {"team.toml": TEAM.replace(b"s/tides", b"\\u0000s")}) / "team.toml"
+    with pytest.raises(DefinitionInvalid) as caught:
+        load_pack(team)
+    assert [d.code for d in caught.value.diagnostics] == ["unsafe_path"]
 
 
 def test_a_link_inside_a_skill_s_folder_is_followed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ later, before any model is asked. A path that leaves a pack is an error.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ _NEEDS_SCHEMA: Final = "the flow cannot be run"
 
 MOST_FILES: Final = 200
 MOST_CHARACTERS: Final = 2**20
-"""How much the folder of one skill may hold: every document of the definition carries it."""
+"""How much a skill's folder may hold, ``SKILL.md`` and all: each document carries it along."""
 
 
 def is_inline_schema(reference: str) -> bool:
@@ -84,9 +85,19 @@ class _Reading:
                 return InlineSkill(content=self.text(skill.path))
             return skill if skill.files else replace(skill, files=self.folder(name, skill, place))
         except _Unread as fault:
-            message = f"cannot read the skill {name!r} from {fault}; {_NEEDS_SKILL}"
+            folder = isinstance(skill, PathSkill) and self.is_folder(skill.path)
+            hint = 'a folder is read with source = "directory"; ' if folder else ""
+            message = f"cannot read the skill {name!r} from {fault}; {hint}{_NEEDS_SKILL}"
             self.found.append(warning("missing_skill_file", place, message))
             return replace(skill, tried=self._files.shown(skill.path))
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a skill's folder lies there."""
+        try:
+            self.text(SKILL_FILE, self._files.inside(path))
+        except _Unread:
+            return False
+        return True
 
     def folder(self, name: str, skill: DirectorySkill, place: str) -> dict[str, str]:
         """The texts of a skill's folder, ``SKILL.md`` first. Raises ``_Unread`` without that."""
@@ -94,22 +105,23 @@ class _Reading:
         if self.barred(SKILL_FILE, place, files):
             return {}
         texts, unread = {SKILL_FILE: self.text(SKILL_FILE, files)}, list[str]()
-        for path in files.names():
+        for path in islice(files.names(), MOST_FILES + 1):
             if path == SKILL_FILE or self.barred(path, place, files):
                 continue
-            if len(texts) + len(unread) > MOST_FILES or _length(texts) > MOST_CHARACTERS:
-                most = f"{MOST_FILES} files and {MOST_CHARACTERS} characters"
-                message = f"the folder of the skill {name!r} holds too much: the most is {most}"
-                self.found.append(error("invalid_skill", place, message))
-                break
             try:
                 if not path.isprintable():  # it could not be asked for, nor always be stored
                     raise _Unread
                 texts[path] = self.text(path, files)
             except _Unread:
                 unread.append(path)
+        length = sum(map(len, texts.values()))
+        if len(texts) + len(unread) > MOST_FILES or length > MOST_CHARACTERS:
+            most = f"{MOST_FILES} files and {MOST_CHARACTERS} characters"
+            message = f"the folder of the skill {name!r} holds too much: the most is {most}"
+            self.found.append(error("invalid_skill", place, message))
         if unread:
-            listed = ", ".join(map(repr, unread))
+            more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+            listed = ", ".join(map(repr, unread[:5])) + more
             message = f"members cannot read {listed} of the skill {name!r}: that is no text"
             self.found.append(warning("unread_skill_file", place, message))
         return texts
@@ -138,7 +150,3 @@ class _Reading:
         message = f"{self._files.shown(name)} is not a JSON schema; {_NEEDS_SCHEMA}"
         self.found.append(warning("invalid_schema_file", place, message))
         return step
-
-
-def _length(texts: dict[str, str]) -> int:
-    return sum(map(len, texts.values()))

@@ -54,9 +54,13 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if why := _leaving(path):
             return why
-        if not (self.root / _plain(path)).resolve().is_relative_to(self.root.resolve()):
-            return f"{path!r} is a link that leads out of its folder"
-        return None
+        try:
+            leads_to = (self.root / _plain(path)).resolve()
+            if leads_to.is_relative_to(self.root.resolve()):
+                return None
+        except (OSError, RuntimeError, ValueError):  # links in a circle, a null character
+            return f"{path!r} leads nowhere"
+        return f"{path!r} is a link that leads out of its folder"
 
     def read(self, path: str) -> bytes:
         """See ``Files``."""
