@@ -1,6 +1,7 @@
 """Whatever models, tools, hooks and budgets do, whenever it is cancelled: INV-3, INV-7, INV-8."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -19,7 +20,7 @@ from meerkat_mob.core.hooks import (
     ToolArgsPatch,
     ToolResultPatch,
 )
-from meerkat_mob.core.messages import AssistantMessage, tool_uses
+from meerkat_mob.core.messages import AssistantMessage, ToolResult, ToolUseData, tool_uses
 from meerkat_mob.core.run_context import NoSession
 from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome, callback_tool
@@ -104,10 +105,9 @@ class Filtered(NoSession):
     def tool_filters(self) -> tuple[ToolFilter, ...]:
         return (self.drawn.pop(0),) if self.drawn else ()
 
-    def leave(self, calls: object, done: object) -> None:
+    def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
         del done
-        if isinstance(calls, tuple):
-            self.left = tuple(use.id for use in calls)
+        self.left = tuple(use.id for use in calls)
 
 
 @given(
