@@ -8,7 +8,7 @@ import msgspec
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
 from meerkat_mob.core.content import ImageBlock, TextBlock
-from meerkat_mob.core.hooks import Hook, HookCall
+from meerkat_mob.core.hooks import Hook, HookCall, RunResultPatch
 from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
@@ -20,6 +20,7 @@ from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import CallbackPending, LlmFailed, SessionUnsupported, SystemContextConflict
 from meerkat_mob.llm import ScriptedLlm, call, fail, say
 from meerkat_mob.sessions import PersistentSessionService, RecoveryOverrides
+from meerkat_mob.sessions.receipts import verify_receipts
 from meerkat_mob.testing.builders import (
     a_request,
     a_session,
@@ -246,6 +247,29 @@ async def a_run_that_waits_for_results_waits_over_a_restart(open_store: OpenStor
         messages = (await service.read_history(session_id)).messages
         results = messages[-2].results if isinstance(messages[-2], ToolResults) else ()
         same([r.content for r in results], ["mine", '{"text":"b"}'], "the results")
+
+
+async def what_a_hook_made_of_an_answer_is_what_is_kept(open_store: OpenStore) -> None:
+    """4.3: also over what a checkpoint kept before; every receipt can be made anew."""
+
+    async def change(_: HookCall) -> RunResultPatch:
+        return RunResultPatch(text="final")
+
+    hook = Hook(id="editor", point="run_completed", run=change, capability="rewrite")
+    options = SessionBuildOptions(session_id="mine", hooks=(hook,), external_tools=(ECHO,))
+    script = ScriptedLlm(["draft", call("echo", x=1) & say("draft"), ""])
+    async with sessions_in(open_store, script) as service:
+        request = msgspec.structs.replace(a_request(defer=True), build=options)
+        await service.create_session(request)
+        for run in ("run-1", "run-2"):
+            applied = await service.apply_runtime_turn("mine", run, a_turn(), "run_start", ())
+            same("" if applied.result is None else applied.result.text, "final", "the result")
+        before = await said(service, "mine")
+        same([text for who, text in before if who == "model"], ["final", "final", ""], "answers")
+    async with sessions_in(open_store) as service:
+        same(await said(service, "mine"), before, "the transcript after a restart")
+        checks = verify_receipts(await service.read_facts("mine"))
+        same([check.agrees for check in checks], [True, True], "the receipts")
 
 
 async def a_session_does_not_go_on_without_its_hooks(open_store: OpenStore) -> None:
