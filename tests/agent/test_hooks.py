@@ -283,6 +283,31 @@ async def test_the_text_of_the_run_is_that_of_its_last_answer() -> None:
     assert end.result == "final"
 
 
+async def test_a_run_that_said_nothing_changes_nothing_that_was_said_before() -> None:
+    hook = Desk().hook("run_completed", RunResultPatch(text="final"))
+    bench = a_bench(["one", ""], hooks=[])
+    await bench.agent.run("go")
+    silent = a_bench([""], hooks=[hook])
+    silent.transcript.restore(bench.transcript)
+    assert (await silent.agent.run("on")).text == "final"
+    assert answers(silent)[0] == "one"
+
+
+@pytest.mark.virtual_only
+async def test_an_interrupt_while_a_failure_is_told_leaves_the_run_with_its_end() -> None:
+    async def hang(_: HookCall) -> HookAnswer:
+        await asyncio.Event().wait()
+        return None
+
+    bench = a_bench([fail("no such model")], hooks=[Desk().hook("run_failed", hang)])
+    run = asyncio.create_task(bench.agent.run("go"))
+    await asyncio.sleep(1)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert bench.kinds[-1] == "run_failed"
+
+
 # -- failures of hooks -------------------------------------------------------------------------
 
 

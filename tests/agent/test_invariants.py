@@ -17,6 +17,7 @@ from meerkat_mob.core.hooks import (
     HookAnswer,
     HookCall,
     HookPoint,
+    RunResultPatch,
     ToolArgsPatch,
     ToolResultPatch,
 )
@@ -62,8 +63,15 @@ ANSWERS: dict[HookPoint, HookAnswer] = {
     "post_llm_response": AssistantTextPatch(text="other"),
     "pre_tool_execution": ToolArgsPatch(args={"n": 1}),
     "post_tool_execution": ToolResultPatch(content="other"),
+    "run_completed": RunResultPatch(text="other"),
 }
-POINTS: tuple[HookPoint, ...] = (*ANSWERS, "run_started", "pre_llm_request", "turn_boundary")
+POINTS: tuple[HookPoint, ...] = (
+    *ANSWERS,
+    "run_started",
+    "pre_llm_request",
+    "turn_boundary",
+    "run_failed",
+)
 
 
 def hook(number: int, point: HookPoint, kind: str) -> Hook:

@@ -207,13 +207,11 @@ class Agent:
         except CallbackPending:
             raise  # that it ended was said with the calls
         except MeerkatError as error:
-            await self._guard.failed(str(error))
-            self._failed(error)
+            await self._fail(error)
             raise
         except Exception as error:
             fault = AgentError(f"the run broke: {type(error).__name__}: {error}; report this")
-            await self._guard.failed(str(fault))
-            self._failed(fault)
+            await self._fail(fault)
             raise fault from error
         self._emit(RunCompleted(session_id=session_id, result=result.text, usage=result.usage))
         return result
@@ -223,13 +221,20 @@ class Agent:
         text = await self._guard.finish(result.text)
         if text == result.text:
             return result
-        said = self._transcript.view()
+        said = self._transcript.view() if result.text else ()  # else it is not this run's
         for place in range(len(said) - 1, -1, -1):
             message = said[place]
             if isinstance(message, AssistantMessage) and text_of_message(message):
                 self._transcript.rewrite(place, place + 1, (with_text(message, text),))
                 break
         return msgspec.structs.replace(result, text=text)
+
+    async def _fail(self, error: MeerkatError) -> None:
+        """Tells its hooks, and then everybody, also when the hooks are interrupted."""
+        try:
+            await self._guard.failed(str(error))
+        finally:
+            self._failed(error)
 
     def _failed(self, error: MeerkatError) -> None:
         self._emit(RunFailed(session_id=self._spec.session_id, error=str(error), code=error.code))
