@@ -1,4 +1,4 @@
-"""Testing a team: the model says what the test wants, and an hour of waiting takes no time.
+"""Testing a team: the model says what the test wants, and minutes of waiting take no time.
 
 `ScriptedLlm` is strict: a call it has no line for fails, and so does a line nobody spoke. On the
 virtual clock the slow reviewer below is waited for at once, and a deadlock would be an error.
@@ -29,7 +29,7 @@ auto_wire_orchestrator = true
 
 
 async def a_slow_reviewer_is_waited_for() -> None:
-    """The author asks, the reviewer thinks for an hour, the author answers."""
+    """The author asks, the reviewer thinks for four minutes, the author answers."""
     script = {
         "author": [
             call("send_message", to="reviewer", body="Is the release note right?"),
@@ -37,7 +37,7 @@ async def a_slow_reviewer_is_waited_for() -> None:
             say("The note is right: we can release."),
         ],
         "reviewer": [
-            say("Reading.", delay=3600) & call("send_message", to="author", body="It is right."),
+            say("Reading.", delay=240) & call("send_message", to="author", body="It is right."),
             say("Done."),
         ],
     }

@@ -6,6 +6,7 @@ can go wrong. The rooms behind it are importable by their own names.
 
 from __future__ import annotations
 
+from meerkat_mob.agent import tool
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.typed_tools import typed_tool
@@ -64,6 +65,7 @@ __all__ = (
     "open_realm",
     "parse_definition",
     "spawn_team",
+    "tool",
     "typed_tool",
     "validate",
 )

@@ -48,6 +48,7 @@ MeerkatError                       catch this to catch us
 │   ├── OperationRefused           it stands where this cannot happen to it
 │   ├── TooManyOperations          the limit of operations at a time is reached
 │   └── WaitRefused                a wait for several operations cannot be begun
+├── ToolFailed                     what a tool raises to tell its model why
 ├── CommsError                     a message to a peer could not be sent
 │   └── PeerNotFound
 ├── ClockStuck                     a test's virtual clock cannot go on
@@ -627,6 +628,12 @@ class WaitRefused(RuntimeFault):
             f"session {session_id} cannot wait: {why}; wait once, for different operations"
         )
         self.session_id, self.why = session_id, why
+
+
+class ToolFailed(MeerkatError):
+    """A tool cannot do what was asked; its model reads the message. It never breaks a run."""
+
+    code = "TOOL_FAILED"
 
 
 class CommsError(MeerkatError):

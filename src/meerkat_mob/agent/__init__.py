@@ -1,6 +1,7 @@
 """One run of the loop, and how an agent is made."""
 
 from meerkat_mob.agent.build import AgentBuilder, ClientFor
+from meerkat_mob.agent.functions import tool
 from meerkat_mob.agent.loop import Agent, AgentSpec
 from meerkat_mob.agent.retry import RetryPolicy
 from meerkat_mob.agent.skills import load_skill_tool, skill_catalogue
@@ -15,4 +16,5 @@ __all__ = (
     "ToolSet",
     "load_skill_tool",
     "skill_catalogue",
+    "tool",
 )

@@ -15,7 +15,7 @@ import msgspec
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.tool_visibility import ToolFilter, permits
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, tool_error
-from meerkat_mob.errors import CallbackPending, InvalidParams, MeerkatError
+from meerkat_mob.errors import CallbackPending, InvalidParams, MeerkatError, ToolFailed
 
 
 class ToolSet:
@@ -72,6 +72,8 @@ class ToolSet:
             raise
         except InvalidParams as fault:
             return tool_error("invalid_arguments", str(fault))
+        except ToolFailed as fault:
+            return tool_error("tool_error", str(fault))
         except MeerkatError as fault:
             return tool_error("execution_failed", str(fault), reason=fault.code.lower())
         except Exception as fault:  # a tool's bug must not end the run

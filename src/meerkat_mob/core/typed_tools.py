@@ -57,9 +57,11 @@ def schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:
 
 def _inline(node: Json, components: dict[str, Json]) -> Json:
     if isinstance(node, dict):
-        if isinstance(name := node.get("$ref"), str):
-            return _inline(components[name], components)
-        return {k: _inline(v, components) for k, v in node.items()}
+        said = {k: _inline(v, components) for k, v in node.items() if k != "$ref"}
+        if isinstance(name := node.get("$ref"), str):  # what is said here beats what is said there
+            whole = cast("dict[str, Json]", _inline(components[name], components))
+            return {**whole, **said}
+        return said
     if isinstance(node, list):
         return [_inline(v, components) for v in node]
     return node
