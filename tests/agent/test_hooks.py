@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import cast
 
 import msgspec
 import pytest
@@ -32,6 +34,7 @@ from meerkat_mob.core.hooks import (
     ToolArgsPatch,
     ToolResultPatch,
 )
+from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import AssistantMessage, text_of_message, tool_uses
 from meerkat_mob.core.tools import ToolCall, ToolOutcome
 from meerkat_mob.errors import HookDenied, InvalidParams, LlmFailed
@@ -386,6 +389,41 @@ async def test_a_hook_may_do_what_its_capability_says_and_no_more(
     bench = a_bench(["done"], hooks=[hook])
     assert (await bench.agent.run("go")).text == "done"
     assert [type(e) for e in bench.said if isinstance(e, HookFailed)] == [HookFailed]
+
+
+BROKEN = "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("point", "answer"),
+    [
+        ("post_tool_execution", ToolResultPatch(content=BROKEN)),
+        ("pre_tool_execution", ToolArgsPatch(args={"a": BROKEN})),
+        ("pre_tool_execution", ToolArgsPatch(args=cast("Json", object()))),
+        ("pre_tool_execution", Deny(message=BROKEN)),
+        ("post_llm_response", AssistantTextPatch(text=BROKEN)),
+        ("post_llm_response", AssistantTextPatch(text=cast("str", 5))),
+        ("run_completed", RunResultPatch(text=BROKEN)),
+        ("pre_llm_request", LlmRequestPatch(max_tokens=-3)),
+        ("pre_llm_request", LlmRequestPatch(temperature=float("nan"))),
+    ],
+)
+async def test_what_nobody_could_keep_is_the_hook_s_fault(
+    point: HookPoint, answer: HookAnswer
+) -> None:
+    """It does not break the run, nor leave a call open (INV-3)."""
+    policies: tuple[FailurePolicy, ...] = ("fail_open", "fail_closed")
+    for policy in policies:
+        hook = Desk().hook(point, answer, capability="rewrite", policy=policy)
+        script = ScriptedLlm(lambda r: "done" if len(r.messages) > 2 else call("echo", n=1))
+        bench = a_bench(script, ECHO, hooks=[hook])
+        with suppress(HookDenied):
+            await bench.agent.run("go")
+        assert isinstance(bench.ends[0], RunCompleted) or policy == "fail_closed"
+        assert open_calls(bench.transcript) == []
+        told = [e.error for e in bench.said if isinstance(e, HookFailed)]
+        assert told
+        assert "what it says cannot be kept" in told[0]
 
 
 def test_hooks_that_cannot_be_are_refused_when_the_agent_is_built() -> None:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from meerkat_mob.agent.acting import Emit
 from meerkat_mob.core.events import (
     HookCompleted,
@@ -118,11 +120,13 @@ def _fault_of(hook: Hook, point: HookPoint, answer: object) -> str | None:
         return None
     if hook.capability == "observe":
         return "an observer may only look: make it a guardrail, or a rewriter"
-    if isinstance(answer, Deny):
-        return None
-    if hook.capability == "guardrail":
+    if not isinstance(answer, Deny) and hook.capability == "guardrail":
         return "a guardrail may deny and not change: make it a rewriter"
-    wanted = PATCH_AT.get(point)
+    wanted = Deny if isinstance(answer, Deny) else PATCH_AT.get(point)
     if wanted is None or not isinstance(answer, wanted):
         return f"{type(answer).__name__} changes nothing at {point}"
+    try:  # a transcript and an event must be able to hold it
+        msgspec.json.decode(msgspec.json.encode(answer), type=wanted)
+    except (TypeError, ValueError) as fault:
+        return f"what it says cannot be kept: {fault}"
     return None

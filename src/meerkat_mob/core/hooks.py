@@ -7,7 +7,7 @@ guardrail may also deny, a rewriter may also change.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -105,7 +105,7 @@ class LlmRequestPatch(
 ):
     """Another request; what is not said stays."""
 
-    max_tokens: int | UnsetType = UNSET
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | UnsetType = UNSET
     temperature: float | UnsetType = UNSET
     provider_params: Mapping[str, Json] | UnsetType = UNSET
 
