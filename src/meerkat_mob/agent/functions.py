@@ -17,9 +17,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from meerkat_mob.core.content import ContentBlock, ImageBlock, TextBlock
-from meerkat_mob.core.strict import decode
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, tool_error
-from meerkat_mob.core.typed_tools import schema_of
+from meerkat_mob.core.typed_tools import arguments_of, schema_of
 from meerkat_mob.errors import InvalidParams
 
 Function: TypeAlias = Callable[..., object]
@@ -111,10 +110,7 @@ class _Form:
 
     def arguments(self, call: ToolCall) -> dict[str, object]:
         """Those of a call. Raises ``InvalidParams`` with every fault."""
-        given, faults = decode(self._struct, msgspec.json.decode(call.args), path=call.name)
-        if given is None or faults:
-            told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-            raise InvalidParams(what=told, hint="correct the call and make it again")
+        given = arguments_of(self._struct, call)
         found: dict[str, object] = {n: getattr(given, n) for n in given.__struct_fields__}
         return found if self._call is None else {**found, self._call: call}
 

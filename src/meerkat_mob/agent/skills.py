@@ -22,8 +22,7 @@ from meerkat_mob.core.tools import (
     ToolProvenance,
     tool_error,
 )
-from meerkat_mob.core.typed_tools import schema_of
-from meerkat_mob.errors import InvalidParams
+from meerkat_mob.core.typed_tools import arguments_of, schema_of
 
 LOAD_SKILL: Final = "load_skill"
 
@@ -57,11 +56,7 @@ def load_skill_tool(skills: Sequence[Skill]) -> Tool:
     by_name = {skill.name: skill for skill in skills}
 
     async def execute(call: ToolCall) -> ToolOutcome:
-        arguments = msgspec.json.decode(call.args)
-        given, faults = strict.decode(LoadSkill, arguments, path=LOAD_SKILL)
-        if given is None or faults:
-            told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-            raise InvalidParams(what=told, hint="correct the call and make it again")
+        given = arguments_of(LoadSkill, call)
         skill = by_name.get(given.name)
         if skill is None:
             return _absent("skill", given.name, by_name)

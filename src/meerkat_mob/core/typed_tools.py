@@ -25,16 +25,11 @@ def typed_tool(
 ) -> Tool:
     """A tool whose arguments are the struct ``args`` and whose result is JSON.
 
-    A call that does not fit ``args`` raises ``InvalidParams`` with every fault, its place and the
-    nearest known key, which the tool set turns into an ``invalid_arguments`` result.
+    A call that does not fit ``args`` is an ``invalid_arguments`` result.
     """
 
     async def execute(call: ToolCall) -> ToolOutcome:
-        given, faults = decode(args, msgspec.json.decode(call.args), path=name)
-        if given is None or faults:
-            told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-            raise InvalidParams(what=told, hint="correct the call and make it again")
-        return tool_value(await run(given))
+        return tool_value(await run(arguments_of(args, call)))
 
     definition = ToolDef(
         name=name,
@@ -43,6 +38,19 @@ def typed_tool(
         provenance=msgspec.UNSET if provenance is None else provenance,
     )
     return Tool(definition=definition, execute=execute)
+
+
+def arguments_of(args: type[ArgsT], call: ToolCall) -> ArgsT:
+    """The arguments of a call, as a struct.
+
+    Raises ``InvalidParams`` with every fault, its place and the nearest known key; from inside a
+    tool the tool set makes an ``invalid_arguments`` result of it.
+    """
+    given, faults = decode(args, msgspec.json.decode(call.args), path=call.name)
+    if given is None or faults:
+        told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+        raise InvalidParams(what=told, hint="correct the call and make it again")
+    return given
 
 
 def schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:
