@@ -127,6 +127,6 @@ def _fault_of(hook: Hook, point: HookPoint, answer: object) -> str | None:
         return f"{type(answer).__name__} changes nothing at {point}"
     try:  # a transcript and an event must be able to hold it
         msgspec.json.decode(msgspec.json.encode(answer), type=wanted)
-    except (TypeError, ValueError) as fault:
+    except (TypeError, ValueError, msgspec.MsgspecError) as fault:
         return f"what it says cannot be kept: {fault}"
     return None
