@@ -9,6 +9,7 @@ MeerkatError                       catch this to catch us
 ├── MethodNotFound                 a surface has no call of that name
 ├── DefinitionInvalid              a team file has errors; carries every diagnostic
 ├── DefinitionUnreadable           a team file or pack could not be read at all
+├── CassetteUnreadable             recorded model calls are damaged, or something else
 ├── CapabilityUnavailable          this interpreter or version cannot do what was asked
 ├── StoreError                     facts could not be kept
 │   ├── StaleRevision              somebody appended first
@@ -38,6 +39,7 @@ MeerkatError                       catch this to catch us
 │       ├── LlmKeyMissing
 │       ├── LlmUnreachable
 │       └── ScriptError            a scripted model has no line for this
+│           └── CassetteMiss       a replayed model has no recording of this
 ├── RuntimeFault                   about one session's inbox
 │   ├── RuntimeNotReady            the runtime's state forbids it
 │   ├── InputRejected              an input contradicts itself
@@ -148,6 +150,16 @@ class DefinitionUnreadable(MeerkatError):
     def __init__(self, *, path: str, why: str) -> None:
         super().__init__(f"cannot read {path}: {why}; check the path")
         self.path, self.why = path, why
+
+
+class CassetteUnreadable(MeerkatError):
+    """Bytes are no cassette that this version can read; ``line`` is where, counted from 1."""
+
+    code = "CASSETTE_UNREADABLE"
+
+    def __init__(self, *, source: str, line: int, why: str, hint: str = "record it again") -> None:
+        super().__init__(f"{source}, line {line}: {why}; {hint}")
+        self.source, self.line, self.why, self.hint = source, line, why, hint
 
 
 class CapabilityUnavailable(MeerkatError):
@@ -503,6 +515,23 @@ class ScriptError(LlmFailed):
 
     def __init__(self, *, detail: str, hint: str) -> None:
         super().__init__(provider="scripted", reason="provider_error", detail=detail, hint=hint)
+
+
+class CassetteMiss(ScriptError):
+    """A replayed model was asked what was not recorded, or more often than it was.
+
+    ``place`` is what differs first from the nearest recorded call, such as ``messages[2]``,
+    ``model`` or ``tools.search``, with what is there in each; None means nothing. It is empty when
+    the call was recorded and all its recordings are spent.
+    """
+
+    code = "CASSETTE_MISS"
+
+    def __init__(
+        self, *, detail: str, place: str = "", recorded: str | None = None, asked: str | None = None
+    ) -> None:
+        super().__init__(detail=detail, hint="see what has changed, or record the run again")
+        self.place, self.recorded, self.asked = place, recorded, asked
 
 
 class RuntimeFault(MeerkatError):

@@ -1,6 +1,7 @@
 """Who thinks: the protocol of a model, and the clients that keep it."""
 
 from meerkat_mob.llm.assembly import Assembled, Assembler
+from meerkat_mob.llm.cassette import Cassette, Heard, Take, decode_cassette, encode_cassette
 from meerkat_mob.llm.client import (
     LlmClient,
     LlmDone,
@@ -18,6 +19,7 @@ from meerkat_mob.llm.performance import Performance, load_performance, parse_per
 from meerkat_mob.llm.performing import PerformanceLlm
 from meerkat_mob.llm.plain import PlainLlm
 from meerkat_mob.llm.providers import SCRIPTED, ClientChoice, choose, open_client
+from meerkat_mob.llm.recording import Recorder, Replay
 from meerkat_mob.llm.reply import Reply, call, fail, hang, say
 from meerkat_mob.llm.scripted import ScriptedLlm
 
@@ -25,7 +27,9 @@ __all__ = (
     "SCRIPTED",
     "Assembled",
     "Assembler",
+    "Cassette",
     "ClientChoice",
+    "Heard",
     "LlmClient",
     "LlmDone",
     "LlmEvent",
@@ -40,10 +44,15 @@ __all__ = (
     "Performance",
     "PerformanceLlm",
     "PlainLlm",
+    "Recorder",
+    "Replay",
     "Reply",
     "ScriptedLlm",
+    "Take",
     "call",
     "choose",
+    "decode_cassette",
+    "encode_cassette",
     "fail",
     "hang",
     "load_performance",

@@ -4,6 +4,8 @@ Shipped code never imports this package, and nothing here knows a test framework
 are in ``session_contract`` and ``store_contract``.
 """
 
+from meerkat_mob.llm.cassette import Cassette, decode_cassette, encode_cassette
+from meerkat_mob.llm.recording import Recorder, Replay
 from meerkat_mob.llm.reply import Call, Reply, call, fail, hang, say
 from meerkat_mob.llm.scripted import ScriptedLlm
 from meerkat_mob.testing.builders import (
@@ -30,7 +32,10 @@ from meerkat_mob.testing.virtual_clock import VirtualClockLoop, run
 
 __all__ = (
     "Call",
+    "Cassette",
+    "Recorder",
     "Refusal",
+    "Replay",
     "Reply",
     "ScriptedLlm",
     "VirtualClockLoop",
@@ -49,6 +54,8 @@ __all__ = (
     "a_turn",
     "a_turn_at",
     "call",
+    "decode_cassette",
+    "encode_cassette",
     "fail",
     "hang",
     "holds",
