@@ -11,7 +11,7 @@ import difflib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final
 
 import msgspec
@@ -21,8 +21,9 @@ from meerkat_mob.agent.builtins.patch import Hunk
 _BOM: Final = "\ufeff"
 _COMMON: Final = 100
 """A line that stands there more often tells nothing about a place."""
-_LOOKED_AT: Final = 1000
-"""How many lines are compared letter by letter for the nearest place."""
+_LINES_COMPARED: Final = 300
+_LETTERS_COMPARED: Final = 60
+"""How much is compared letter by letter for the nearest place: that is slow."""
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -164,8 +165,9 @@ def _nearest(wanted: Sequence[str], lines: _Lines) -> int | None:
 
 
 def _like(line: str, lines: _Lines) -> int | None:
-    known = {text[:200]: numbers[0] for text, numbers in list(lines.by_text.items())[:_LOOKED_AT]}
-    close = difflib.get_close_matches(line.strip()[:200], known, n=1)
+    first = islice(lines.by_text.items(), _LINES_COMPARED)
+    known = {text[:_LETTERS_COMPARED]: numbers[0] for text, numbers in first}
+    close = difflib.get_close_matches(line.strip()[:_LETTERS_COMPARED], known, n=1)
     return known[close[0]] if close else None
 
 
