@@ -131,6 +131,15 @@ def test_every_link_is_refused_by_name(tmp_path: Path, by_descriptor: bool, path
         files.find(path, limit=1000)
 
 
+def test_a_link_that_came_after_the_look_is_not_followed_either(tmp_path: Path) -> None:
+    """The system is told so: the step itself fails, whatever was there a moment before."""
+    root, _ = a_place(tmp_path)
+    with Root(root).folder(()) as folder:
+        for step in (lambda: folder.enter("over"), lambda: folder.read("file", 1000)):
+            with pytest.raises(OSError, match=r"Not a directory|ymbolic link"):
+                step()
+
+
 @BOTH_WAYS
 def test_a_root_that_is_a_link_is_followed_wherever_it_points_now(
     tmp_path: Path, by_descriptor: bool

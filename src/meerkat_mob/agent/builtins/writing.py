@@ -62,6 +62,7 @@ def write_all(root: Root, changes: Sequence[Change]) -> WriteFailed | None:
         return WriteFailed(path=path, fault=fault, left=_take_back(root, done))
     finally:
         if not complete:
+            _discard(root, staged)
             root.remove_folders(made)
     return None
 
