@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
-from meerkat_mob.agent.acting import Emit
 from meerkat_mob.agent.budget import UNLIMITED
-from meerkat_mob.agent.loop import MAX_TURNS, Agent, AgentSpec
+from meerkat_mob.agent.loop import Agent
+from meerkat_mob.agent.spec import MAX_TURNS, AgentSpec
 from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.build_state import BudgetLimits
+from meerkat_mob.core.events import Emit
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.run_context import RunContext

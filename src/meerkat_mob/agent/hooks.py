@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from meerkat_mob.agent.acting import Emit
 from meerkat_mob.core.events import (
+    Emit,
     HookCompleted,
     HookDenied,
     HookFailed,

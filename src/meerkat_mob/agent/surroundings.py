@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meerkat_mob.agent.acting import Emit
 from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
+from meerkat_mob.core.events import Emit
 from meerkat_mob.core.messages import SystemNotice
 from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.system_context import render_prompt

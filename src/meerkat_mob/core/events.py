@@ -6,6 +6,7 @@ union is closed: a new event breaks every ``match`` over it, which is the point.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -314,6 +315,9 @@ AgentEvent: TypeAlias = (
     | HookRewriteApplied
     | StreamTruncated
 )
+
+Emit: TypeAlias = Callable[[AgentEvent], None]
+"""Takes what a run says of itself. It neither waits nor fails."""
 
 
 class EventEnvelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):

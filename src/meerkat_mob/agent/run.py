@@ -1,0 +1,177 @@
+"""The turns of one run: model, tools, boundary, again, until the model has nothing more to call.
+
+A turn is one model call with its tools (spec sessions 4.4). Each phase of ``turns.TABLE`` has one
+method here, which does what the phase is for and says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from meerkat_mob.agent.acting import Hands
+from meerkat_mob.agent.asking import Model
+from meerkat_mob.agent.budget import Budget
+from meerkat_mob.agent.guard import Guard
+from meerkat_mob.agent.retry import RetryPolicy
+from meerkat_mob.agent.surroundings import Surroundings
+from meerkat_mob.agent.turns import Event, Phase, follow
+from meerkat_mob.core.events import (
+    Emit,
+    Retrying,
+    RunResult,
+    TextComplete,
+    TurnCompleted,
+    TurnStarted,
+)
+from meerkat_mob.core.hooks import HookLlmRequest
+from meerkat_mob.core.messages import (
+    AssistantMessage,
+    StopReason,
+    ToolUseData,
+    text_of_message,
+    tool_uses,
+)
+from meerkat_mob.core.run_context import RunContext
+from meerkat_mob.core.tools import ToolOutcome
+from meerkat_mob.core.transcript import Transcript
+from meerkat_mob.errors import CallbackPending, LlmFailed
+
+
+class Run:
+    """One run of an agent. ``phase`` says where it is; ``turns`` takes it through its phases."""
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        model: Model,
+        hands: Hands,
+        guard: Guard,
+        around: Surroundings,
+        budget: Budget,
+        context: RunContext,
+        transcript: Transcript,
+        emit: Emit,
+        retry: RetryPolicy,
+        max_turns: int,
+    ) -> None:
+        self._session_id, self._model, self._hands, self._guard = session_id, model, hands, guard
+        self._around, self._budget, self._context = around, budget, context
+        self._transcript, self._emit = transcript, emit
+        self._retry, self._max_turns = retry, max_turns
+        self._text, self._turns, self._calls = "", 0, 0
+        self._asked: HookLlmRequest | None = None
+        self._retries, self._pause_ms = 0, 0
+        self._uses: tuple[ToolUseData, ...] = ()
+        self._denied: Mapping[str, ToolOutcome] = {}
+        self._stop_reason: StopReason = "end_turn"
+        self.phase = Phase.READY
+
+    def note(self, event: Event) -> None:
+        """Something happened to the run."""
+        self.phase = follow(self.phase, event)
+
+    async def turns(self) -> RunResult:
+        """Goes on until the run has a result. Raises what ends it otherwise."""
+        steps = {
+            Phase.CALLING_LLM: self._call_model,
+            Phase.ERROR_RECOVERY: self._wait_for_retry,
+            Phase.WAITING_FOR_OPS: self._act,
+            Phase.DRAINING_BOUNDARY: self._drain,
+        }
+        limit = asyncio.timeout(self._budget.seconds)
+        try:
+            async with limit:
+                while (step := steps.get(self.phase)) is not None:
+                    self.note(await step())
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._budget.time_is_up() from None
+        return RunResult(
+            text=self._text,
+            session_id=self._session_id,
+            usage=self._model.usage,
+            turns=self._turns,
+            tool_calls=self._calls,
+        )
+
+    # -- calling the model ---------------------------------------------------------------------
+
+    async def _call_model(self) -> Event:
+        if self._asked is None:
+            if self._turns >= self._max_turns:
+                return Event.TURN_LIMIT_REACHED
+            self._asked = await self._prepared()
+            if self._asked is None:
+                return Event.BUDGET_EXHAUSTED
+            self._emit(TurnStarted(turn_number=self._turns))
+        try:
+            answer = await self._model.ask(self._around, self._budget, self._asked)
+        except LlmFailed as failure:
+            self._plan_retry(failure)
+            return Event.RECOVERABLE_FAILURE
+        self._asked, self._retries = None, 0
+        await self._take(answer)
+        return Event.RETURNED_TOOL_CALLS if self._uses else Event.RETURNED_TERMINAL
+
+    async def _prepared(self) -> HookLlmRequest | None:
+        """What the next call asks for; None when the budget has no room for it."""
+        self._guard.turn = self._turns
+        asked = await self._guard.request(self._model.wanted())
+        await self._around.refresh()  # it takes notes, so nothing may deny the call any more
+        room = self._model.room(self._budget, self._around, asked.max_tokens)
+        return None if room is None else msgspec.structs.replace(asked, max_tokens=room)
+
+    async def _take(self, answer: AssistantMessage) -> None:
+        """The answer becomes part of the transcript, as its hooks let it through."""
+        answer = await self._guard.answer(answer, self._model.usage)
+        answer, self._denied = await self._guard.calls(answer)
+        self._uses, self._stop_reason = tool_uses(answer), answer.stop_reason
+        self._turns += 1
+        if said := text_of_message(answer):
+            self._text = said
+            self._emit(TextComplete(content=said))
+        self._transcript.push(answer)
+
+    def _plan_retry(self, failure: LlmFailed) -> None:
+        """Says that the call is made again, and when. Raises the failure when it is not."""
+        self._retries += 1
+        delay = self._retry.delay_ms(self._retries, failure)
+        if delay is None:
+            raise failure
+        self._pause_ms = delay
+        self._emit(
+            Retrying(
+                attempt=self._retries,
+                max_attempts=self._retry.max_retries,
+                error=str(failure),
+                delay_ms=delay,
+            )
+        )
+
+    async def _wait_for_retry(self) -> Event:
+        await asyncio.sleep(self._pause_ms / 1000)
+        return Event.RETRY_REQUESTED
+
+    # -- behind its answer ---------------------------------------------------------------------
+
+    async def _act(self) -> Event:
+        self._calls += len(self._uses)
+        try:
+            await self._hands.act(self._uses, self._around.tools, self._budget, self._denied)
+        except CallbackPending:
+            self.note(Event.TOOL_CALLS_LEFT)
+            raise
+        return Event.TOOL_CALLS_RESOLVED
+
+    async def _drain(self) -> Event:
+        """The boundary between two turns: what came meanwhile joins, if there is another turn."""
+        await self._guard.boundary()
+        if not self._uses:
+            self._emit(TurnCompleted(stop_reason=self._stop_reason, usage=self._model.usage))
+        joined = self._turns < self._max_turns and await self._context.steer()
+        return Event.BOUNDARY_CONTINUE if self._uses or joined else Event.BOUNDARY_COMPLETE
