@@ -37,9 +37,15 @@ from meerkat_mob.store import Record
 
 
 class SessionAgent(Protocol):
-    """What a session needs of an agent. ``usage`` is cumulative over its runs."""
+    """What a session needs of an agent."""
 
-    usage: Usage
+    @property
+    def usage(self) -> Usage:
+        """What all its runs consumed."""
+        ...
+
+    @usage.setter
+    def usage(self, usage: Usage, /) -> None: ...
 
     @property
     def model(self) -> str:
