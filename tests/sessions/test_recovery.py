@@ -284,6 +284,7 @@ def test_options_of_a_request_are_all_asked_for() -> None:
         "keep_alive",
         "provider_params",
         "external_tools",
+        "toolboxes",
         "hooks",
         "max_turns",
         "budget_limits",

@@ -127,7 +127,7 @@ class Model:
         spec, said = self._spec, self._transcript.view()
         return LlmRequest(
             model=spec.model,
-            messages=said if around.notice is None else (*said, around.notice),
+            messages=(*said, *around.notices) if around.notices else said,
             tools=around.tools.definitions,
             max_tokens=asked.max_tokens,
             temperature=asked.temperature,

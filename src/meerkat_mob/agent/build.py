@@ -9,7 +9,6 @@ from msgspec import UNSET
 from meerkat_mob.agent.budget import UNLIMITED
 from meerkat_mob.agent.loop import Agent
 from meerkat_mob.agent.spec import MAX_TURNS, AgentSpec
-from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.events import Emit
 from meerkat_mob.core.ids import Clock
@@ -58,7 +57,8 @@ class AgentBuilder:
         return Agent(
             spec,
             client=self._client_for(request.model),
-            tools=ToolSet(options.external_tools),
+            tools=options.external_tools,
+            toolboxes=options.toolboxes,
             transcript=transcript,
             emit=emit,
             clock=self._clock,

@@ -19,9 +19,9 @@ from meerkat_mob.agent.budget import Budget
 from meerkat_mob.agent.guard import Guard, with_text
 from meerkat_mob.agent.hooks import Hooks
 from meerkat_mob.agent.run import Run
+from meerkat_mob.agent.scope import Catalogue
 from meerkat_mob.agent.spec import AgentSpec
 from meerkat_mob.agent.surroundings import Surroundings
-from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.agent.turns import Event
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import Emit, RunCompleted, RunFailed, RunResult, RunStarted
@@ -35,6 +35,8 @@ from meerkat_mob.core.messages import (
 )
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.run_context import NoSession, RunContext
+from meerkat_mob.core.toolbox import Toolbox
+from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import (
@@ -56,7 +58,8 @@ class Agent:
         spec: AgentSpec,
         *,
         client: LlmClient,
-        tools: ToolSet,
+        tools: Sequence[Tool] = (),
+        toolboxes: Sequence[Toolbox] = (),
         transcript: Transcript,
         emit: Emit,
         clock: Clock,
@@ -64,9 +67,10 @@ class Agent:
         usage: Usage | None = None,
         hooks: Sequence[Hook] = (),
     ) -> None:
-        self._spec, self._tools = spec, tools
+        self._spec = spec
         self._transcript, self._emit = transcript, emit
         self._context = context or NoSession()
+        self._catalogue = Catalogue(tools, toolboxes, self._context)
         self._guard = Guard(Hooks(hooks, emit=emit, clock=clock), spec.session_id)
         self._model = Model(spec, client, transcript=transcript, emit=emit, usage=usage or Usage())
         self._hands = Hands(
@@ -168,7 +172,7 @@ class Agent:
             model=self._model,
             hands=self._hands,
             guard=self._guard,
-            around=Surroundings(self._context, self._transcript, self._tools, self._emit),
+            around=Surroundings(self._context, self._transcript, self._catalogue, self._emit),
             budget=self._budget(),
             context=self._context,
             transcript=self._transcript,

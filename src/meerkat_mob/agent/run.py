@@ -122,7 +122,9 @@ class Run:
         """What the next call asks for; None when the budget has no room for it."""
         self._guard.turn = self._turns
         asked = await self._guard.request(self._model.wanted())
-        await self._around.refresh()  # it takes notes, so nothing may deny the call any more
+        await self._around.refresh(
+            self._turns
+        )  # it takes notes, so nothing may deny the call any more
         room = self._model.room(self._budget, self._around, asked.max_tokens)
         return None if room is None else msgspec.structs.replace(asked, max_tokens=room)
 

@@ -220,6 +220,34 @@ class StreamTruncated(
     reason: str
 
 
+class DeferredCatalogDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which tools the model must ask for now, and which no longer; sources yet to come."""
+
+    added_hidden_names: tuple[str, ...] = ()
+    removed_hidden_names: tuple[str, ...] = ()
+    pending_sources: tuple[str, ...] = ()
+
+
+class ToolConfigChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What changed. ``target`` is a tool, a server, or the set as a whole for a ``domain``."""
+
+    operation: Literal["add", "remove", "reload"]
+    target: str
+    status: str
+    persisted: bool
+    applied_at_turn: int | UnsetType = UNSET
+    domain: Literal["tool_scope", "deferred_catalog"] | UnsetType = UNSET
+    deferred_catalog_delta: DeferredCatalogDelta | UnsetType = UNSET
+
+
+class ToolConfigChanged(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="tool_config_changed"
+):
+    """The tools of the agent are not what they were in its last turn."""
+
+    payload: ToolConfigChange
+
+
 BudgetType: TypeAlias = Literal["tokens", "time", "tool_calls"]
 
 
@@ -313,6 +341,7 @@ AgentEvent: TypeAlias = (
     | HookFailed
     | HookDenied
     | HookRewriteApplied
+    | ToolConfigChanged
     | StreamTruncated
 )
 

@@ -21,6 +21,7 @@ from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.session import Session
 from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 
 ExecutionKind: TypeAlias = Literal["content_turn", "resume_pending"]
@@ -31,7 +32,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``resume_session`` is a session that goes on: what is not said here stays as it is there.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
-    the caller provides, and ``hooks`` look at its runs: neither is stored. ``provider_params`` go
+    the caller provides, ``toolboxes`` hold some that come and go, and ``hooks`` look at its runs:
+    none of them is stored. ``provider_params`` go
     into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
     """
@@ -46,6 +48,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: bool | UnsetType = UNSET
     provider_params: Mapping[str, Json] | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
+    toolboxes: tuple[Toolbox, ...] = ()
     hooks: tuple[Hook, ...] = ()
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET

@@ -39,6 +39,14 @@ class RunContext(Protocol):
         """The filters in force for the next model call; what was staged takes effect now."""
         ...
 
+    def loaded_tools(self) -> frozenset[str]:
+        """The deferred tools that the model has asked for, in this run or before (TS-6)."""
+        ...
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """The model asks for deferred tools. From its next turn on they stay."""
+        ...
+
     async def checkpoint(self) -> None:
         """Keeps what the run has said so far, before something happens that cannot be undone.
 
@@ -79,6 +87,9 @@ class RunContext(Protocol):
 class NoSession:
     """The context of an agent on its own: nothing waits, hides or lasts."""
 
+    def __init__(self) -> None:
+        self._loaded: set[str] = set()
+
     def take_system_context(self) -> tuple[PendingAppend, ...]:
         """Nothing."""
         return ()
@@ -86,6 +97,14 @@ class NoSession:
     def tool_filters(self) -> tuple[ToolFilter, ...]:
         """None."""
         return ()
+
+    def loaded_tools(self) -> frozenset[str]:
+        """Those that were asked for since it began."""
+        return frozenset(self._loaded)
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """Remembers them as long as it is there."""
+        self._loaded.update(names)
 
     async def checkpoint(self) -> None:
         """Keeps nothing."""

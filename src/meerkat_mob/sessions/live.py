@@ -357,6 +357,15 @@ class LiveSession:
         """The filters in force for the next model call."""
         return self._run.take_filters(self.kept) if self._run is not None else ()
 
+    def loaded_tools(self) -> frozenset[str]:
+        """The deferred tools that the model has asked for."""
+        return self._run.loaded_tools(self.kept) if self._run is not None else frozenset()
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """The model asks for deferred tools."""
+        if self._run is not None:
+            self._run.load_tools(names)
+
     async def checkpoint(self) -> None:
         """Keeps what the run has said so far; nothing else is written while a run goes on."""
         run = self._run

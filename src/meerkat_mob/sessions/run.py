@@ -6,7 +6,7 @@ The rule: what a run takes of its session is gone only when it is committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -27,7 +27,7 @@ from meerkat_mob.core.repair import open_calls
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
-from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolVisibilityState
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import CallbackPending, MeerkatError, NoPendingBoundary, RunCancelled
@@ -114,6 +114,7 @@ class Run:
         """Calls with which it ended, because somebody else runs them."""
         self._done: tuple[ToolResult, ...] = ()
         self._filter: tuple[ToolFilter, int] | None = None
+        self._loaded: frozenset[str] = frozenset()
 
     # -- interrupts ----------------------------------------------------------------------------
 
@@ -146,6 +147,14 @@ class Run:
         overlay = self.request.flow_tool_overlay
         lasting = (state.inherited_base_filter, state.staged_filter)
         return lasting if overlay == "all" else (*lasting, overlay)
+
+    def loaded_tools(self, kept: SessionState) -> frozenset[str]:
+        """See ``RunContext.loaded_tools``."""
+        return self._loaded.union(kept.visibility.active_requested_deferred_names)
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """See ``RunContext.load_tools``."""
+        self._loaded = self._loaded.union(names)
 
     def results(self) -> tuple[ToolResult, ...]:
         """What was staged of tools that somebody else ran."""
@@ -198,14 +207,22 @@ class Run:
         if ends and self._context_taken:
             context = mark_pending_applied(kept.context, self._context)
             after = msgspec.structs.replace(after, context=context)
-        state = kept.visibility
-        if self._filter is not None and self._filter[1] != state.active_revision:
-            active, revision = self._filter
-            visibility = msgspec.structs.replace(
-                state, active_filter=active, active_revision=revision
-            )
+        visibility = self._visibility(kept.visibility)
+        if visibility != kept.visibility:
             after = msgspec.structs.replace(after, visibility=visibility)
         return after
+
+    def _visibility(self, state: ToolVisibilityState) -> ToolVisibilityState:
+        """What the run made of which tools are shown: the filter it took, the tools it loaded."""
+        if self._filter is not None and self._filter[1] != state.active_revision:
+            active, revision = self._filter
+            state = msgspec.structs.replace(state, active_filter=active, active_revision=revision)
+        if self._loaded:
+            names = tuple(self._loaded.union(state.active_requested_deferred_names))
+            state = msgspec.structs.replace(
+                state, active_requested_deferred_names=names, staged_requested_deferred_names=names
+            )
+        return state
 
     def began_now(self) -> tuple[RunBegan, ...]:
         """The fact that goes with the first checkpoint."""

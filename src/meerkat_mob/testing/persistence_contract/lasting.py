@@ -385,3 +385,21 @@ async def the_first_life_s_metadata_stay(open_store: OpenStore) -> None:
         after = (await service.export_session("mine")).metadata
         same(SESSION_METADATA.read(after), SESSION_METADATA.read(before), "the metadata")
         same(dict(after), dict(before), "all of it")
+
+
+async def a_tool_that_was_loaded_is_there_after_a_restart(open_store: OpenStore) -> None:
+    """TS-6: the model asked for it once."""
+    tools = tuple(
+        msgspec.structs.replace(a_tool_that_echoes(name), deferred=True) for name in ("a", "b")
+    )
+    async with sessions_in(
+        open_store, ScriptedLlm([call("tool_catalog_load", names=["b"]), "one"])
+    ) as service:
+        session_id = await a_session(service, tools=tools)
+        await service.start_turn(session_id, a_turn())
+    llm = ScriptedLlm(["two"])
+    async with sessions_in(open_store, llm) as service:
+        await service.resume_session(session_id, RecoveryOverrides(external_tools=tools))
+        await service.start_turn(session_id, a_turn())
+        shown = [tool.name for tool in llm.requests[0].tools]
+        same(shown, ["tool_catalog_search", "tool_catalog_load", "b"], "what the model saw")
