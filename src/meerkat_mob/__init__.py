@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from meerkat_mob.agent import tool
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.typed_tools import typed_tool
 from meerkat_mob.errors import MeerkatError
@@ -57,6 +58,7 @@ __all__ = (
     "SpawnSpec",
     "TextBlock",
     "Tool",
+    "Toolbox",
     "__version__",
     "addressee",
     "default_members",
