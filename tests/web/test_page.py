@@ -19,7 +19,7 @@ pytestmark = pytest.mark.loopback
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PYODIDE = {"pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"}
-MOST_BYTES = 640_000
+MOST_BYTES = 600_000
 """600,000 before budgets, hooks, skills and the methods for inputs came into the engine."""
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SOON_MS = 60_000
