@@ -32,6 +32,7 @@ MeerkatError                       catch this to catch us
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
 │   ├── HookDenied                 a hook said no
+│   ├── HookExecutionFailed        a command or a server that is a hook gave no usable answer
 │   ├── TimeBudgetExceeded         a run took longer than it may
 │   ├── NoPendingBoundary          nothing to continue from
 │   ├── CallbackPending            a tool's result is still to come from outside
@@ -423,6 +424,19 @@ class HookDenied(AgentError):
             f"denied at {point} ({reason_code}): {why}; change what is asked, or the hook"
         )
         self.point, self.reason_code, self.why = point, reason_code, why
+
+
+class HookExecutionFailed(AgentError):
+    """A command or a server that is a hook gave no answer that can be taken (HK-7).
+
+    Inside a run it is the hook's failure, never the run's: see its failure policy.
+    """
+
+    code = "HOOK_EXECUTION_FAILED"
+
+    def __init__(self, *, what: str, why: str) -> None:
+        super().__init__(f"{what} {why}; repair the hook, or disable it")
+        self.what, self.why = what, why
 
 
 class TimeBudgetExceeded(AgentError):
