@@ -92,7 +92,8 @@ async def _answer(argv: Sequence[str], env: Mapping[str, str], told: bytes, limi
         await talk.done.wait()
     finally:
         _end_group(transport)
-        stdin.abort()  # else what nobody reads would keep it open
+        if stdin.get_write_buffer_size():
+            stdin.abort()  # else what nobody reads would keep it open
         transport.close()
         await talk.gone.wait()
     if talk.too_much:
