@@ -158,23 +158,23 @@ def _patches(answer: HookPatch | tuple[HookPatch, ...] | None) -> tuple[HookPatc
 
 def _fault_of(hook: Hook, point: HookPoint, answer: HookAnswer) -> str | None:
     """Why an answer cannot be taken; None when it can."""
-    parts = (answer,) if isinstance(answer, Deny) else _patches(answer)
+    wanted: type[msgspec.Struct] | None = PATCH_AT.get(point)
+    parts: tuple[Deny | HookPatch, ...]
+    if isinstance(answer, Deny):
+        wanted, parts = Deny, (answer,)
+    else:
+        parts = _patches(answer)
     if parts and hook.capability == "observe":
         return "an observer may only look: make it a guardrail, or a rewriter"
-    faults = (_fault_of_part(hook, point, part) for part in parts)
-    return next((fault for fault in faults if fault is not None), None)
-
-
-def _fault_of_part(hook: Hook, point: HookPoint, part: Deny | HookPatch) -> str | None:
-    if not isinstance(part, Deny) and hook.capability == "guardrail":
+    if parts and hook.capability == "guardrail" and wanted is not Deny:
         return "a guardrail may deny and not change: make it a rewriter"
-    wanted = Deny if isinstance(part, Deny) else PATCH_AT.get(point)
-    if wanted is None or not isinstance(part, wanted):
-        return f"{type(part).__name__} changes nothing at {point}"
-    try:  # a transcript and an event must be able to hold it
-        msgspec.json.decode(msgspec.json.encode(part), type=wanted)
-        if isinstance(part, ToolArgsPatch):
-            normalise_arguments(msgspec.json.encode(part.args))
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as fault:
-        return f"what it says cannot be kept: {fault}"
+    for part in parts:
+        if wanted is None or not isinstance(part, wanted):
+            return f"{type(part).__name__} changes nothing at {point}"
+        try:  # a transcript and an event must be able to hold it
+            msgspec.json.decode(msgspec.json.encode(part), type=wanted)
+            if isinstance(part, ToolArgsPatch):
+                normalise_arguments(msgspec.json.encode(part.args))
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as fault:
+            return f"what it says cannot be kept: {fault}"
     return None
