@@ -91,7 +91,8 @@ async def _answer(argv: Sequence[str], env: Mapping[str, str], told: bytes, limi
         stdin.close()
         await talk.done.wait()
     finally:
-        _end_group(transport)
+        if transport.get_returncode() is None:  # else it was done when it ended
+            _end_group(transport)
         if stdin.get_write_buffer_size():
             stdin.abort()  # else what nobody reads would keep it open
         transport.close()
