@@ -34,6 +34,7 @@ MeerkatError                       catch this to catch us
 │   ├── HookDenied                 a hook said no
 │   ├── InvalidOutputSchema        an answer cannot be held to this schema
 │   ├── StructuredOutputValidationFailed  the model did not bring its answer into form
+│   ├── HookExecutionFailed        a command or a server that is a hook gave no usable answer
 │   ├── TimeBudgetExceeded         a run took longer than it may
 │   ├── NoPendingBoundary          nothing to continue from
 │   ├── CallbackPending            a tool's result is still to come from outside
@@ -451,6 +452,19 @@ class StructuredOutputValidationFailed(AgentError):
             "allow more attempts, simplify the schema, or ask a more capable model"
         )
         self.attempts, self.reason, self.last_output = attempts, reason, last_output
+
+
+class HookExecutionFailed(AgentError):
+    """A command or a server that is a hook gave no answer that can be taken (HK-7).
+
+    Inside a run it is the hook's failure, never the run's: see its failure policy.
+    """
+
+    code = "HOOK_EXECUTION_FAILED"
+
+    def __init__(self, *, what: str, why: str) -> None:
+        super().__init__(f"{what} {why}; repair the hook, or disable it")
+        self.what, self.why = what, why
 
 
 class TimeBudgetExceeded(AgentError):

@@ -326,7 +326,7 @@ async def test_a_search_tells_of_so_many_and_says_that_there_are_more() -> None:
 # -- whatever happens ----------------------------------------------------------------------------
 
 NAMES = ("a", "b", "c", "d")
-FILTERS: st.SearchStrategy[ToolFilter] = st.one_of(
+FILTERS = st.one_of(
     st.just("all"),
     st.lists(st.sampled_from(NAMES)).map(allow),
     st.lists(st.sampled_from(NAMES)).map(deny),

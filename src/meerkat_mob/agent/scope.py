@@ -90,7 +90,9 @@ class Catalogue:
         for tool in self._all():
             if known.setdefault(tool.definition.name, tool) is not tool:
                 shadowed.add(tool.definition.name)
-        sources = {name: how for box in self._toolboxes for name, how in box.sources.items()}
+        sources: dict[str, SourceStatus] = {
+            name: how for box in self._toolboxes for name, how in box.sources.items()
+        }
         allowed = {name: tool for name, tool in known.items() if permits(name, *filters)}
         deferred = {name: tool for name, tool in allowed.items() if tool.deferred}
         hidden: dict[str, Tool] = {}

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.content import Content
-from meerkat_mob.core.hooks import DenyReason, HookPatch, HookPoint
+from meerkat_mob.core.hooks import DenyReason, HookPatch, HookPatchEnvelope, HookPoint
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import StopReason, ToolUseData
 from meerkat_mob.core.usage import Usage
@@ -318,6 +318,21 @@ class HookRewriteApplied(
     patch: HookPatch
 
 
+class HookPatchPublished(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="hook_patch_published",
+):
+    """A background hook would have changed what has passed by; nothing was changed (HK-4)."""
+
+    hook_id: str
+    point: HookPoint
+    envelope: HookPatchEnvelope
+
+
 AgentEvent: TypeAlias = (
     RunStarted
     | RunCompleted
@@ -341,6 +356,7 @@ AgentEvent: TypeAlias = (
     | HookFailed
     | HookDenied
     | HookRewriteApplied
+    | HookPatchPublished
     | ToolConfigChanged
     | StreamTruncated
 )
