@@ -105,6 +105,10 @@ class Agent:
         """Later model calls go to this client, as this model. Raises ``InvalidParams``."""
         self._model.swap(client, identity)
 
+    async def aclose(self) -> None:
+        """Ends what its hooks still do in the background. Idempotent."""
+        await self._guard.close()
+
     async def run(
         self,
         prompt: Content,

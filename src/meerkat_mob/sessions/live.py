@@ -448,6 +448,7 @@ class LiveSession:
     async def closed(self) -> None:
         """Waits until it has closed after ``shut_down``: it writes nothing any more."""
         await self._closed.wait()
+        await self._agent.aclose()
 
     # -- looks: never wait ---------------------------------------------------------------------
 

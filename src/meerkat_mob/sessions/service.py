@@ -71,6 +71,10 @@ class SessionAgent(Protocol):
         """A run that continues; see ``meerkat_mob.agent.Agent.run_pending``."""
         ...
 
+    async def aclose(self) -> None:
+        """Ends what it does beside its runs. It runs no more."""
+        ...
+
     def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
         """Another client for the calls to come, and who it is asked as."""
         ...
