@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from meerkat_mob.agent import tool
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock
+from meerkat_mob.core.output_schema import output_of
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.typed_tools import typed_tool
@@ -65,6 +66,7 @@ __all__ = (
     "load_definition",
     "load_pack",
     "open_realm",
+    "output_of",
     "parse_definition",
     "spawn_team",
     "tool",

@@ -20,6 +20,10 @@ ROWS = [
     ("error_recovery", "retry_requested", "calling_llm"),
     ("calling_llm", "budget_exhausted", "completing"),
     ("calling_llm", "turn_limit_reached", "completing"),
+    ("draining_boundary", "enter_extraction", "extracting"),
+    ("extracting", "extraction_start", "calling_llm"),
+    ("extracting", "validation_failed", "calling_llm"),
+    ("extracting", "validation_passed", "completing"),
     ("completing", "result_let_through", "completed"),
 ]
 ACTIVE = frozenset(Phase) - TERMINAL - {Phase.READY}

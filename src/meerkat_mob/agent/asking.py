@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -34,6 +35,9 @@ from meerkat_mob.llm.client import (
     LlmRequest,
     LlmTextDelta,
 )
+
+SEARCHES: Final = frozenset({"web_search", "web_search_options", "google_search"})
+"""Provider params that have the provider search for its model."""
 
 
 class Model:
@@ -80,12 +84,18 @@ class Model:
         )
         self._client = client
 
-    def wanted(self) -> HookLlmRequest:
-        """What the next call would ask for, before hooks and budgets have their say."""
+    def wanted(self, *, in_form: bool = False) -> HookLlmRequest:
+        """What the next call would ask for, before hooks and budgets have their say.
+
+        One for an answer ``in_form`` is not creative, and searches nowhere.
+        """
+        params = self._spec.provider_params
+        if in_form:
+            params = {name: value for name, value in params.items() if name not in SEARCHES}
         return HookLlmRequest(
             max_tokens=self._spec.max_tokens,
-            temperature=None,
-            provider_params=self._spec.provider_params,
+            temperature=0.0 if in_form else None,
+            provider_params=params,
             message_count=len(self._transcript),
         )
 
@@ -135,6 +145,7 @@ class Model:
             speaker=spec.speaker,
             system_context=around.notes,
             blobs=around.blobs,
+            output=around.output,
         )
 
     def _keep_partial(self, text: str) -> None:

@@ -39,8 +39,8 @@ class AgentBuilder:
     ) -> Agent:
         """The agent of a session, which answers as ``context`` what the agent asks it in a run.
 
-        Raises ``LlmFailed`` (no client for the model) and ``InvalidParams`` (two tools of one
-        name), before anything exists.
+        Raises ``LlmFailed`` (no client for the model), ``InvalidParams`` (two tools of one
+        name) and ``InvalidOutputSchema``, before anything exists.
         """
         options = request.build
         spec = AgentSpec(
@@ -53,6 +53,8 @@ class AgentBuilder:
             budget=UNLIMITED if options.budget_limits is UNSET else options.budget_limits,
             session_budget=_session_budget(options),
             speaker=options.comms_name or "",
+            output=None if options.output_schema is UNSET else options.output_schema,
+            output_attempts=_attempts(options),
         )
         return Agent(
             spec,
@@ -65,6 +67,15 @@ class AgentBuilder:
             context=context,
             hooks=options.hooks,
         )
+
+
+def _attempts(options: SessionBuildOptions) -> int:
+    given = options.structured_output_retries
+    if given is not UNSET and given < 0:
+        raise InvalidParams(
+            what=f"{given} attempts cannot be", path="structured_output_retries", hint="0 is one"
+        )
+    return 2 if given is UNSET else given
 
 
 def _call_timeout(options: SessionBuildOptions) -> int | None:

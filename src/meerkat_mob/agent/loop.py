@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.agent.acting import Hands
 from meerkat_mob.agent.asking import Model
 from meerkat_mob.agent.budget import Budget
+from meerkat_mob.agent.extraction import Extraction
 from meerkat_mob.agent.guard import Guard, with_text
 from meerkat_mob.agent.hooks import Hooks
 from meerkat_mob.agent.run import Run
@@ -27,6 +28,7 @@ from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import Emit, RunCompleted, RunFailed, RunResult, RunStarted
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
+from meerkat_mob.core.json_schema import JsonSchema
 from meerkat_mob.core.messages import (
     AssistantMessage,
     RenderMetadata,
@@ -34,6 +36,7 @@ from meerkat_mob.core.messages import (
     text_of_message,
 )
 from meerkat_mob.core.metadata import SessionLlmIdentity
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.run_context import NoSession, RunContext
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
@@ -71,6 +74,7 @@ class Agent:
         self._transcript, self._emit = transcript, emit
         self._context = context or NoSession()
         self._catalogue = Catalogue(tools, toolboxes, self._context)
+        self._schema = None if spec.output is None else _schema_of(spec.output)
         self._guard = Guard(Hooks(hooks, emit=emit, clock=clock), spec.session_id)
         self._model = Model(spec, client, transcript=transcript, emit=emit, usage=usage or Usage())
         self._hands = Hands(
@@ -183,7 +187,14 @@ class Agent:
             emit=self._emit,
             retry=self._spec.retry,
             max_turns=self._spec.max_turns,
+            form=self._form(),
         )
+
+    def _form(self) -> Extraction | None:
+        output, schema = self._spec.output, self._schema
+        if output is None or schema is None:
+            return None
+        return Extraction(output, schema, self._spec.output_attempts)
 
     async def _finished(self, result: RunResult) -> RunResult:
         """The result that its hooks let through; its text is that of the last answer (4.3)."""
@@ -196,7 +207,7 @@ class Agent:
             if isinstance(message, AssistantMessage) and text_of_message(message):
                 self._transcript.rewrite(place, place + 1, (with_text(message, text),))
                 break
-        return msgspec.structs.replace(result, text=text)
+        return msgspec.structs.replace(result, text=text, structured_output=UNSET)
 
     async def _fail(self, error: MeerkatError) -> None:
         """Tells its hooks, and then everybody, also when the hooks are interrupted."""
@@ -216,3 +227,8 @@ class Agent:
             calls_before=self._transcript.tool_call_count,
             warn=self._emit,
         )
+
+
+def _schema_of(output: OutputSchema) -> JsonSchema:
+    """Raises ``InvalidOutputSchema``."""
+    return JsonSchema(output.schema, path="output_schema")

@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from meerkat_mob.agent.acting import Hands
 from meerkat_mob.agent.asking import Model
 from meerkat_mob.agent.budget import Budget
+from meerkat_mob.agent.extraction import Extraction
 from meerkat_mob.agent.guard import Guard
 from meerkat_mob.agent.retry import RetryPolicy
 from meerkat_mob.agent.surroundings import Surroundings
@@ -27,10 +29,12 @@ from meerkat_mob.core.events import (
     TurnStarted,
 )
 from meerkat_mob.core.hooks import HookLlmRequest
+from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import (
     AssistantMessage,
     StopReason,
     ToolUseData,
+    UserMessage,
     text_of_message,
     tool_uses,
 )
@@ -57,17 +61,19 @@ class Run:
         emit: Emit,
         retry: RetryPolicy,
         max_turns: int,
+        form: Extraction | None = None,
     ) -> None:
         self._session_id, self._model, self._hands, self._guard = session_id, model, hands, guard
         self._around, self._budget, self._context = around, budget, context
         self._transcript, self._emit = transcript, emit
-        self._retry, self._max_turns = retry, max_turns
+        self._retry, self._max_turns, self._form = retry, max_turns, form
         self._text, self._turns, self._calls = "", 0, 0
         self._asked: HookLlmRequest | None = None
         self._retries, self._pause_ms = 0, 0
         self._uses: tuple[ToolUseData, ...] = ()
         self._denied: Mapping[str, ToolOutcome] = {}
         self._stop_reason: StopReason = "end_turn"
+        self._value: Json | UnsetType = UNSET
         self.phase = Phase.READY
 
     def note(self, event: Event) -> None:
@@ -81,6 +87,7 @@ class Run:
             Phase.ERROR_RECOVERY: self._wait_for_retry,
             Phase.WAITING_FOR_OPS: self._act,
             Phase.DRAINING_BOUNDARY: self._drain,
+            Phase.EXTRACTING: self._extract,
         }
         limit = asyncio.timeout(self._budget.seconds)
         try:
@@ -97,6 +104,7 @@ class Run:
             usage=self._model.usage,
             turns=self._turns,
             tool_calls=self._calls,
+            structured_output=self._value,
         )
 
     # -- calling the model ---------------------------------------------------------------------
@@ -104,10 +112,10 @@ class Run:
     async def _call_model(self) -> Event:
         if self._asked is None:
             if self._turns >= self._max_turns:
-                return Event.TURN_LIMIT_REACHED
+                return self._cut_short(Event.TURN_LIMIT_REACHED, "the run may take no more turns")
             self._asked = await self._prepared()
             if self._asked is None:
-                return Event.BUDGET_EXHAUSTED
+                return self._cut_short(Event.BUDGET_EXHAUSTED, "the budget has no room for it")
             self._emit(TurnStarted(turn_number=self._turns))
         try:
             answer = await self._model.ask(self._around, self._budget, self._asked)
@@ -121,7 +129,8 @@ class Run:
     async def _prepared(self) -> HookLlmRequest | None:
         """What the next call asks for; None when the budget has no room for it."""
         self._guard.turn = self._turns
-        asked = await self._guard.request(self._model.wanted())
+        in_form = self._around.output is not None
+        asked = await self._guard.request(self._model.wanted(in_form=in_form))
         await self._around.refresh(
             self._turns
         )  # it takes notes, so nothing may deny the call any more
@@ -175,5 +184,35 @@ class Run:
         await self._guard.boundary()
         if not self._uses:
             self._emit(TurnCompleted(stop_reason=self._stop_reason, usage=self._model.usage))
-        joined = self._turns < self._max_turns and await self._context.steer()
-        return Event.BOUNDARY_CONTINUE if self._uses or joined else Event.BOUNDARY_COMPLETE
+        if self._around.output is None:  # else what came meanwhile is no part of this answer
+            joined = self._turns < self._max_turns and await self._context.steer()
+            if self._uses or joined:
+                return Event.BOUNDARY_CONTINUE
+            return Event.BOUNDARY_COMPLETE if self._form is None else Event.ENTER_EXTRACTION
+        return Event.BOUNDARY_CONTINUE if self._uses else Event.ENTER_EXTRACTION
+
+    # -- an answer in a form -------------------------------------------------------------------
+
+    async def _extract(self) -> Event:
+        """Asks for the answer in its form, and looks at what came (EXT-1 to EXT-3)."""
+        if self._form is None:
+            return Event.VALIDATION_PASSED  # not reached: who has no form enters nothing
+        if self._around.output is None:
+            self._around.output, event = self._form.output, Event.EXTRACTION_START
+            self._say(self._form.request())
+            return event
+        again = self._form.take(self._text)
+        if again is None:
+            self._value = self._form.value
+            return Event.VALIDATION_PASSED
+        self._say(again)
+        return Event.VALIDATION_FAILED
+
+    def _say(self, text: str) -> None:
+        self._transcript.push(UserMessage(content=text))
+
+    def _cut_short(self, event: Event, why: str) -> Event:
+        """A run that ends early has what it has said, but not half of a form. Raises for that."""
+        if self._form is not None and self._around.output is not None:
+            raise self._form.failure(why, self._text)
+        return event

@@ -11,6 +11,7 @@ from meerkat_mob.agent.budget import UNLIMITED
 from meerkat_mob.agent.retry import RetryPolicy
 from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.output_schema import OutputSchema
 
 MAX_TURNS: Final = 100
 """Model calls of one run, when nothing else is said."""
@@ -24,7 +25,8 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     ``speaker`` is the agent's comms name, if it has one. ``budget`` holds for each run,
     ``session_budget`` for all of the session. A model call may take ``call_timeout_ms``, and be
-    silent for ``silence_ms``; None is for ever.
+    silent for ``silence_ms``; None is for ever. ``output`` is the form of each run's answer, which
+    the model may try to give ``output_attempts`` times.
     """
 
     session_id: str
@@ -38,3 +40,5 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     provider_params: Mapping[str, Json] = {}
     speaker: str = ""
     retry: RetryPolicy = RetryPolicy()
+    output: OutputSchema | None = None
+    output_attempts: int = 2

@@ -6,15 +6,19 @@ None of it enters the transcript. A session without filters, notes and images pa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from meerkat_mob.agent.scope import Catalogue
 from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.events import Emit, ToolConfigChanged
 from meerkat_mob.core.messages import SystemNotice
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.system_context import render_prompt
 from meerkat_mob.core.transcript import Transcript
+
+NO_TOOLS: Final = ToolSet()
 
 
 class Surroundings:
@@ -32,6 +36,7 @@ class Surroundings:
         "_transcript",
         "blobs",
         "notes",
+        "output",
     )
 
     def __init__(
@@ -43,6 +48,8 @@ class Surroundings:
         self._told = False
         self._jobs: SystemNotice | None = None
         self._scope: SystemNotice | None = None
+        self.output: OutputSchema | None = None
+        """The form that this turn's answer is to have; then it has no tools."""
         self.notes = ""
         """The system context that waited for this run, for each of its calls (SES-23a)."""
         self.blobs: Mapping[str, Blob] = NO_BLOBS
@@ -51,7 +58,7 @@ class Surroundings:
     @property
     def tools(self) -> ToolSet:
         """What the model sees, and all that it can call in this turn (INV-8)."""
-        return self._catalogue.now.shown
+        return self._catalogue.now.shown if self.output is None else NO_TOOLS
 
     @property
     def notices(self) -> tuple[SystemNotice, ...]:

@@ -22,6 +22,7 @@ class Phase(StrEnum):
     CALLING_LLM = "calling_llm"
     WAITING_FOR_OPS = "waiting_for_ops"
     DRAINING_BOUNDARY = "draining_boundary"
+    EXTRACTING = "extracting"
     ERROR_RECOVERY = "error_recovery"
     COMPLETING = "completing"
     COMPLETED = "completed"
@@ -41,6 +42,10 @@ class Event(StrEnum):
     TOOL_CALLS_LEFT = "tool_calls_left"
     BOUNDARY_CONTINUE = "boundary_continue"
     BOUNDARY_COMPLETE = "boundary_complete"
+    ENTER_EXTRACTION = "enter_extraction"
+    EXTRACTION_START = "extraction_start"
+    VALIDATION_PASSED = "validation_passed"
+    VALIDATION_FAILED = "validation_failed"
     RECOVERABLE_FAILURE = "recoverable_failure"
     RETRY_REQUESTED = "retry_requested"
     BUDGET_EXHAUSTED = "budget_exhausted"
@@ -77,6 +82,13 @@ TABLE: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     Phase.DRAINING_BOUNDARY: {
         Event.BOUNDARY_CONTINUE: Phase.CALLING_LLM,
         Event.BOUNDARY_COMPLETE: Phase.COMPLETING,
+        Event.ENTER_EXTRACTION: Phase.EXTRACTING,
+        **_ENDS,
+    },
+    Phase.EXTRACTING: {
+        Event.EXTRACTION_START: Phase.CALLING_LLM,
+        Event.VALIDATION_FAILED: Phase.CALLING_LLM,
+        Event.VALIDATION_PASSED: Phase.COMPLETING,
         **_ENDS,
     },
     Phase.COMPLETING: {Event.RESULT_LET_THROUGH: Phase.COMPLETED, **_ENDS},  # its hooks are asked

@@ -18,6 +18,7 @@ from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import RenderMetadata, UserMessage
 from meerkat_mob.core.metadata import PeerMeta
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.session import Session
 from meerkat_mob.core.tool_visibility import ToolFilter
@@ -36,6 +37,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     none of them is stored. ``provider_params`` go
     into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
+    ``output_schema`` is the form of each run's answer (see ``output_of``), which the model may try
+    to give ``structured_output_retries`` times in all; 2 if not said.
     """
 
     session_id: str | UnsetType = UNSET
@@ -54,6 +57,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
+    output_schema: OutputSchema | UnsetType = UNSET
+    structured_output_retries: int | UnsetType = UNSET
     mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET
 
 

@@ -13,8 +13,8 @@ from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 
-OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins"})
-"""The flags of a profile's tools that every realm has tools for, on both targets."""
+OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins", "output_schema"})
+"""What a profile may ask for and gets in every realm, on both targets."""
 
 
 class Offer:

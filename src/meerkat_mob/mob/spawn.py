@@ -42,7 +42,7 @@ from meerkat_mob.errors import (
     WiringRefused,
 )
 from meerkat_mob.mob.context import MobContext
-from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags
+from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags, output_of_profile
 from meerkat_mob.mob.events import (
     CapabilityMissing,
     Fact,
@@ -220,6 +220,9 @@ def _session_request(  # noqa: PLR0917
         keep_alive=mode == "autonomous_host",
         provider_params=UNSET if profile.provider_params is None else profile.provider_params,
         external_tools=tools,
+        output_schema=output_of_profile(
+            profile, name=f"{mob_id}_{spec.profile}", place=f"profiles.{spec.profile}"
+        ),
         toolboxes=_toolboxes(context, spec, profile),
         hooks=context.offer.hooks,
     )

@@ -11,13 +11,20 @@ from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.hooks import Hook, HookCall, RunResultPatch
 from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
+from meerkat_mob.core.output_schema import output_of
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
 from meerkat_mob.core.reserved import BUILD_STATE, SESSION_METADATA
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import deny
 from meerkat_mob.core.tools import callback_tool
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import CallbackPending, LlmFailed, SessionUnsupported, SystemContextConflict
+from meerkat_mob.errors import (
+    CallbackPending,
+    LlmFailed,
+    SessionUnsupported,
+    StructuredOutputValidationFailed,
+    SystemContextConflict,
+)
 from meerkat_mob.llm import ScriptedLlm, call, fail, say
 from meerkat_mob.sessions import PersistentSessionService, RecoveryOverrides
 from meerkat_mob.sessions.receipts import verify_receipts
@@ -403,3 +410,19 @@ async def a_tool_that_was_loaded_is_there_after_a_restart(open_store: OpenStore)
         await service.start_turn(session_id, a_turn())
         shown = [tool.name for tool in llm.requests[0].tools]
         same(shown, ["tool_catalog_search", "tool_catalog_load", "b"], "what the model saw")
+
+
+async def an_answer_s_form_is_asked_for_after_a_restart(open_store: OpenStore) -> None:
+    """4.5: it is the session's, with the number of attempts."""
+    form = output_of({"type": "integer"}, name="n")
+    options = SessionBuildOptions(
+        session_id="mine", output_schema=form, structured_output_retries=1
+    )
+    request = CreateSessionRequest(model="scripted", initial_turn="defer", build=options)
+    async with sessions_in(open_store) as service:
+        await service.create_session(request)
+    async with sessions_in(open_store, ScriptedLlm(["one", "1", "two", "none"])) as service:
+        result = await service.start_turn("mine", a_turn())
+        same(result.structured_output, 1, "the answer")
+        with refuses(StructuredOutputValidationFailed):
+            await service.start_turn("mine", a_turn())
