@@ -7,6 +7,7 @@ can go wrong. The rooms behind it are importable by their own names.
 from __future__ import annotations
 
 from meerkat_mob.agent import tool
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock
 from meerkat_mob.core.output_schema import output_of
 from meerkat_mob.core.toolbox import Toolbox
@@ -41,6 +42,7 @@ from meerkat_mob.mob.definition import (
 __version__ = "0.1.0"
 
 __all__ = (
+    "CompactionPolicy",
     "Content",
     "Diagnostic",
     "ImageBlock",

@@ -290,6 +290,7 @@ def test_options_of_a_request_are_all_asked_for() -> None:
         "budget_limits",
         "session_budget",
         "call_timeout_override",
+        "compaction",
         "output_schema",
         "structured_output_retries",
         "mob_tool_authority_context",

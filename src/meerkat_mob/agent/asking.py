@@ -6,7 +6,7 @@ The rule: what a call consumed counts, however the call ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -14,19 +14,24 @@ import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.agent.budget import Budget
-from meerkat_mob.agent.estimate import ContextSize
+from meerkat_mob.agent.estimate import BYTES, ContextSize
 from meerkat_mob.agent.patience import Patience
 from meerkat_mob.agent.spec import AgentSpec
 from meerkat_mob.agent.surroundings import Surroundings
 from meerkat_mob.core.events import Emit, ReasoningComplete, ReasoningDelta, TextDelta
 from meerkat_mob.core.hooks import HookLlmRequest
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.messages import AssistantMessage, AssistantText, TextData
+from meerkat_mob.core.messages import (
+    AssistantMessage,
+    AssistantText,
+    Message,
+    TextData,
+)
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import InvalidParams
-from meerkat_mob.llm.assembly import Assembler
+from meerkat_mob.llm.assembly import Assembled, Assembler
 from meerkat_mob.llm.client import (
     LlmClient,
     LlmEvent,
@@ -99,9 +104,17 @@ class Model:
             message_count=len(self._transcript),
         )
 
+    def request_size(self, around: Surroundings) -> int:
+        """How many tokens the next request is thought to have."""
+        return self._size.of_request(around)
+
+    def history_size(self) -> int:
+        """How many of them are the transcript's, by its length."""
+        return self._transcript.size // BYTES
+
     def room(self, budget: Budget, around: Surroundings, wanted: int) -> int | None:
         """How many tokens the next answer may have; None when no call may be made."""
-        request = self._size.of_request(around) if budget.counts_tokens else 0
+        request = self.request_size(around) if budget.counts_tokens else 0
         return budget.tokens_for(request, wanted)
 
     async def ask(
@@ -111,27 +124,58 @@ class Model:
 
         Raises ``LlmFailed``. What was said before an interrupt stays said.
         """
-        client, spec = self._client, self._spec
-        heard = Assembler(provider=client.provider)
-        patience = Patience(
-            provider=client.provider, call_ms=spec.call_timeout_ms, silence_ms=spec.silence_ms
-        )
+        heard = Assembler(provider=self._client.provider)
         try:
-            async with patience, aclosing(client.stream(self._request(around, asked))) as events:
-                async for event in events:
-                    patience.heard()
-                    _relay(event, self._emit)
-                    heard.feed(event)
-            answer = heard.finish()
+            answer = await self._hear(
+                self._request(around, asked), heard, self._spec.call_timeout_ms, self._emit
+            )
         except asyncio.CancelledError:
             self._keep_partial(heard.text)
             raise
         finally:
+            budget.spend(self._size.consumed(heard.usage, around, heard.text))
+        return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
+
+    async def summarise(
+        self, messages: Sequence[Message], budget: Budget, *, max_tokens: int, timeout_ms: int
+    ) -> tuple[str, int]:
+        """What the model makes of these messages, and how many tokens that has.
+
+        Nobody hears it speak. Raises ``LlmFailed``.
+        """
+        spec, heard = self._spec, Assembler(provider=self._client.provider)
+        request = LlmRequest(
+            model=spec.model,
+            messages=messages,
+            max_tokens=max_tokens,
+            provider_params=spec.provider_params,
+            speaker=spec.speaker,
+        )
+        try:
+            await self._hear(request, heard, timeout_ms, None)
+        finally:
+            usage, said = heard.usage, len(heard.text) // BYTES
+            budget.spend(self.history_size() + said if usage is None else usage.total)
+        return heard.text, said if usage is None else usage.output_tokens
+
+    async def _hear(
+        self, request: LlmRequest, heard: Assembler, call_ms: int | None, emit: Emit | None
+    ) -> Assembled:
+        client = self._client
+        patience = Patience(
+            provider=client.provider, call_ms=call_ms, silence_ms=self._spec.silence_ms
+        )
+        try:
+            async with patience, aclosing(client.stream(request)) as events:
+                async for event in events:
+                    patience.heard()
+                    if emit is not None:
+                        _relay(event, emit)
+                    heard.feed(event)
+            return heard.finish()
+        finally:
             if heard.usage is not None:
                 self.usage = self.usage + heard.usage
-            if budget.counts_tokens:
-                budget.spend(self._size.consumed(heard.usage, around, heard.text))
-        return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
 
     def _request(self, around: Surroundings, asked: HookLlmRequest) -> LlmRequest:
         spec, said = self._spec, self._transcript.view()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.agent.budget import UNLIMITED
 from meerkat_mob.agent.loop import Agent
 from meerkat_mob.agent.spec import MAX_TURNS, AgentSpec
 from meerkat_mob.core.build_state import BudgetLimits
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.events import Emit
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
@@ -53,6 +55,7 @@ class AgentBuilder:
             budget=UNLIMITED if options.budget_limits is UNSET else options.budget_limits,
             session_budget=_session_budget(options),
             speaker=options.comms_name or "",
+            compaction=_compaction(options),
             output=None if options.output_schema is UNSET else options.output_schema,
             output_attempts=_attempts(options),
         )
@@ -67,6 +70,18 @@ class AgentBuilder:
             context=context,
             hooks=options.hooks,
         )
+
+
+def _compaction(options: SessionBuildOptions) -> CompactionPolicy:
+    given = options.compaction
+    if given is UNSET:
+        return CompactionPolicy()
+    try:  # a struct that was made in code was never checked
+        return msgspec.convert(msgspec.to_builtins(given), CompactionPolicy)
+    except msgspec.ValidationError as fault:
+        raise InvalidParams(
+            what=str(fault), path="compaction", hint="see CompactionPolicy"
+        ) from None
 
 
 def _attempts(options: SessionBuildOptions) -> int:

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.agent.acting import Hands
 from meerkat_mob.agent.asking import Model
 from meerkat_mob.agent.budget import Budget
+from meerkat_mob.agent.compaction import Compaction
 from meerkat_mob.agent.extraction import Extraction
 from meerkat_mob.agent.guard import Guard, with_text
 from meerkat_mob.agent.hooks import Hooks
@@ -77,6 +78,13 @@ class Agent:
         self._schema = None if spec.output is None else _schema_of(spec.output)
         self._guard = Guard(Hooks(hooks, emit=emit, clock=clock), spec.session_id)
         self._model = Model(spec, client, transcript=transcript, emit=emit, usage=usage or Usage())
+        self._compaction = Compaction(
+            spec.compaction,
+            model=self._model,
+            transcript=transcript,
+            context=self._context,
+            emit=emit,
+        )
         self._hands = Hands(
             spec.session_id,
             transcript=transcript,
@@ -187,6 +195,7 @@ class Agent:
             emit=self._emit,
             retry=self._spec.retry,
             max_turns=self._spec.max_turns,
+            compaction=self._compaction,
             form=self._form(),
         )
 
@@ -224,7 +233,7 @@ class Agent:
             self._spec.budget,
             self._spec.session_budget,
             tokens_before=self.usage.total,
-            calls_before=self._transcript.tool_call_count,
+            calls_before=self._transcript.tool_call_count + self._context.compacted().tool_calls,
             warn=self._emit,
         )
 

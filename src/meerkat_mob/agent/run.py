@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.agent.acting import Hands
 from meerkat_mob.agent.asking import Model
 from meerkat_mob.agent.budget import Budget
+from meerkat_mob.agent.compaction import Compaction
 from meerkat_mob.agent.extraction import Extraction
 from meerkat_mob.agent.guard import Guard
 from meerkat_mob.agent.retry import RetryPolicy
@@ -61,6 +62,7 @@ class Run:
         emit: Emit,
         retry: RetryPolicy,
         max_turns: int,
+        compaction: Compaction,
         form: Extraction | None = None,
     ) -> None:
         self._session_id, self._model, self._hands, self._guard = session_id, model, hands, guard
@@ -70,6 +72,7 @@ class Run:
         self._text, self._turns, self._calls = "", 0, 0
         self._asked: HookLlmRequest | None = None
         self._retries, self._pause_ms = 0, 0
+        self._compaction, self._shortened = compaction, False
         self._uses: tuple[ToolUseData, ...] = ()
         self._denied: Mapping[str, ToolOutcome] = {}
         self._stop_reason: StopReason = "end_turn"
@@ -120,15 +123,17 @@ class Run:
         try:
             answer = await self._model.ask(self._around, self._budget, self._asked)
         except LlmFailed as failure:
-            self._plan_retry(failure)
+            if not await self._made_shorter(failure):
+                self._plan_retry(failure)
             return Event.RECOVERABLE_FAILURE
-        self._asked, self._retries = None, 0
+        self._asked, self._retries, self._shortened = None, 0, False
         await self._take(answer)
         return Event.RETURNED_TOOL_CALLS if self._uses else Event.RETURNED_TERMINAL
 
     async def _prepared(self) -> HookLlmRequest | None:
         """What the next call asks for; None when the budget has no room for it."""
         self._guard.turn = self._turns
+        await self._compaction.check(self._around, self._budget)
         in_form = self._around.output is not None
         asked = await self._guard.request(self._model.wanted(in_form=in_form))
         await self._around.refresh(
@@ -147,6 +152,14 @@ class Run:
             self._text = said
             self._emit(TextComplete(content=said))
         self._transcript.push(answer)
+
+    async def _made_shorter(self, failure: LlmFailed) -> bool:
+        """Whether the call can be made again at once, because its history was too long for it."""
+        if failure.reason != "context_exceeded" or self._shortened:
+            return False
+        self._shortened = await self._compaction.compact(self._around, self._budget)
+        self._pause_ms = 0
+        return self._shortened
 
     def _plan_retry(self, failure: LlmFailed) -> None:
         """Says that the call is made again, and when. Raises the failure when it is not."""

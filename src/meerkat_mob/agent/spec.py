@@ -10,6 +10,7 @@ import msgspec
 from meerkat_mob.agent.budget import UNLIMITED
 from meerkat_mob.agent.retry import RetryPolicy
 from meerkat_mob.core.build_state import BudgetLimits
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.output_schema import OutputSchema
 
@@ -25,7 +26,8 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     ``speaker`` is the agent's comms name, if it has one. ``budget`` holds for each run,
     ``session_budget`` for all of the session. A model call may take ``call_timeout_ms``, and be
-    silent for ``silence_ms``; None is for ever. ``output`` is the form of each run's answer, which
+    silent for ``silence_ms``; None is for ever. ``compaction`` says
+    when the history becomes shorter. ``output`` is the form of each run's answer, which
     the model may try to give ``output_attempts`` times.
     """
 
@@ -40,5 +42,6 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     provider_params: Mapping[str, Json] = {}
     speaker: str = ""
     retry: RetryPolicy = RetryPolicy()
+    compaction: CompactionPolicy = CompactionPolicy()
     output: OutputSchema | None = None
     output_attempts: int = 2

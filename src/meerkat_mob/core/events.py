@@ -248,6 +248,39 @@ class ToolConfigChanged(
     payload: ToolConfigChange
 
 
+class CompactionStarted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="compaction_started"
+):
+    """The older part of the history is being summed up; tokens are those of the next request."""
+
+    input_tokens: int
+    estimated_history_tokens: int
+    message_count: int
+
+
+class CompactionCompleted(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="compaction_completed",
+):
+    """It gave way to its summary."""
+
+    summary_tokens: int
+    messages_before: int
+    messages_after: int
+
+
+class CompactionFailed(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="compaction_failed"
+):
+    """It stays as it is, and the run goes on."""
+
+    error: str
+
+
 BudgetType: TypeAlias = Literal["tokens", "time", "tool_calls"]
 
 
@@ -358,6 +391,9 @@ AgentEvent: TypeAlias = (
     | HookRewriteApplied
     | HookPatchPublished
     | ToolConfigChanged
+    | CompactionStarted
+    | CompactionCompleted
+    | CompactionFailed
     | StreamTruncated
 )
 

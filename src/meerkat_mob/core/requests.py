@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import Content, TextBlock
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.jsonvalue import Json
@@ -37,6 +38,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     none of them is stored. ``provider_params`` go
     into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
+    ``compaction`` says when its history becomes shorter.
     ``output_schema`` is the form of each run's answer (see ``output_of``), which the model may try
     to give ``structured_output_retries`` times in all; 2 if not said.
     """
@@ -57,6 +59,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
+    compaction: CompactionPolicy | UnsetType = UNSET
     output_schema: OutputSchema | UnsetType = UNSET
     structured_output_retries: int | UnsetType = UNSET
     mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from meerkat_mob import _target
 from meerkat_mob.agent.builtins import builtin_tools
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.toolbox import Toolbox
@@ -21,6 +24,7 @@ class Offer:
     """``tools`` are for every member, ``bundles`` for the profiles that name them.
 
     ``root`` is the folder that ``builtins`` may read and change; without one they touch no file.
+    ``compaction`` says when the histories of its members become shorter.
     Raises ``InvalidParams`` when two tools have one name, or ``root`` is no folder.
     """
 
@@ -31,6 +35,7 @@ class Offer:
         tools: Iterable[Tool] = (),
         bundles: Mapping[str, Iterable[Tool] | Toolbox] | None = None,
         root: Path | str | None = None,
+        compaction: CompactionPolicy | UnsetType = UNSET,
         clock: Clock = _target.now_ms,
     ) -> None:
         self.hooks: Final = tuple(hooks)
@@ -39,6 +44,7 @@ class Offer:
             name: found if isinstance(found, Toolbox) else Toolbox(found)
             for name, found in (bundles or {}).items()
         }
+        self.compaction: Final = compaction
         self.builtins: Final = builtin_tools(root=root, clock=clock)
 
     @property

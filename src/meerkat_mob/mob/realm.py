@@ -12,9 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import overload
 
+from msgspec import UNSET, UnsetType
+
 from meerkat_mob import _target
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.comms import Router
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock, Ids
 from meerkat_mob.core.toolbox import Toolbox
@@ -186,6 +189,7 @@ def open_realm(
     tools: Sequence[Tool] = (),
     bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
     root: Path | str | None = None,
+    compaction: CompactionPolicy | UnsetType = UNSET,
 ) -> Realm: ...
 
 
@@ -203,6 +207,7 @@ def open_realm(
     tools: Sequence[Tool] = (),
     bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
     root: Path | str | None = None,
+    compaction: CompactionPolicy | UnsetType = UNSET,
 ) -> Realm | OpeningRealm: ...
 
 
@@ -219,6 +224,7 @@ def open_realm(
     tools: Sequence[Tool] = (),
     bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
     root: Path | str | None = None,
+    compaction: CompactionPolicy | UnsetType = UNSET,
 ) -> Realm | OpeningRealm:
     """A realm. With a path its sessions survive the process; without one they end with it.
 
@@ -227,7 +233,7 @@ def open_realm(
     ``env`` (the process's variables) holds. ``hooks`` look at every run of every member.
     ``tools`` are for every member, ``bundles`` for the profiles that name them under
     ``rust_bundles``. ``root`` is the folder whose files ``builtins`` may read and change; without
-    one they touch none.
+    one they touch none. ``compaction`` says when the histories of members become shorter.
 
     Raises ``InvalidParams`` when two tools have one name or ``root`` is no folder, and
     ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
@@ -238,7 +244,9 @@ def open_realm(
     )
     build_agent = AgentBuilder(client_for=clients, clock=clock)
     minted = ids or Ids(clock, _target.entropy)
-    offer = Offer(hooks=hooks, tools=tools, bundles=bundles, root=root, clock=clock)
+    offer = Offer(
+        hooks=hooks, tools=tools, bundles=bundles, root=root, compaction=compaction, clock=clock
+    )
     if path is None:
         sessions = EphemeralSessionService(build_agent=build_agent, clock=clock, ids=minted)
         store = MemoryStore(clock=clock)

@@ -225,6 +225,7 @@ def _session_request(  # noqa: PLR0917
         ),
         toolboxes=_toolboxes(context, spec, profile),
         hooks=context.offer.hooks,
+        compaction=context.offer.compaction,
     )
     return CreateSessionRequest(
         model=profile.model,

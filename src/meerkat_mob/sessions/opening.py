@@ -194,6 +194,7 @@ def _build(request: CreateSessionRequest, known: SessionBuildState) -> SessionBu
         "session_budget": options.session_budget,
         "call_timeout_override": options.call_timeout_override,
         "output_schema": options.output_schema,
+        "compaction": options.compaction,
         "mob_tool_authority_context": options.mob_tool_authority_context,
     }
     return msgspec.structs.replace(

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import UNSET
 
+from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.content import Content, is_blank, join
 from meerkat_mob.core.deferred_turn import await_calls, consume, take_turn
 from meerkat_mob.core.events import (
@@ -115,6 +116,7 @@ class Run:
         self._done: tuple[ToolResult, ...] = ()
         self._filter: tuple[ToolFilter, int] | None = None
         self._loaded: frozenset[str] = frozenset()
+        self._compacted: Compacted | None = None
 
     # -- interrupts ----------------------------------------------------------------------------
 
@@ -155,6 +157,14 @@ class Run:
     def load_tools(self, names: Iterable[str]) -> None:
         """See ``RunContext.load_tools``."""
         self._loaded = self._loaded.union(names)
+
+    def compacted(self, kept: SessionState) -> Compacted:
+        """See ``RunContext.compacted``."""
+        return self._compacted or kept.compacted
+
+    def note_compaction(self, compacted: Compacted) -> None:
+        """See ``RunContext.note_compaction``."""
+        self._compacted = compacted
 
     def results(self) -> tuple[ToolResult, ...]:
         """What was staged of tools that somebody else ran."""
@@ -207,6 +217,8 @@ class Run:
         if ends and self._context_taken:
             context = mark_pending_applied(kept.context, self._context)
             after = msgspec.structs.replace(after, context=context)
+        if self._compacted is not None:
+            after = msgspec.structs.replace(after, compacted=self._compacted)
         visibility = self._visibility(kept.visibility)
         if visibility != kept.visibility:
             after = msgspec.structs.replace(after, visibility=visibility)

@@ -7,13 +7,19 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.hooks import Hook, HookCall, RunResultPatch
 from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
 from meerkat_mob.core.output_schema import output_of
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
-from meerkat_mob.core.reserved import BUILD_STATE, SESSION_METADATA
+from meerkat_mob.core.reserved import (
+    BUILD_STATE,
+    COMPACTION_CADENCE,
+    SESSION_METADATA,
+    CompactionCadence,
+)
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import deny
 from meerkat_mob.core.tools import callback_tool
@@ -426,3 +432,28 @@ async def an_answer_s_form_is_asked_for_after_a_restart(open_store: OpenStore) -
         same(result.structured_output, 1, "the answer")
         with refuses(StructuredOutputValidationFailed):
             await service.start_turn("mine", a_turn())
+
+
+async def a_compacted_history_is_there_after_a_restart(open_store: OpenStore) -> None:
+    """CMP-3, CMP-6: shorter, with its cadence, and every receipt can still be made anew."""
+    policy = CompactionPolicy(window_tokens=1, keep_turns=1, min_boundaries=2)
+    options = SessionBuildOptions(session_id="mine", compaction=policy)
+    request = CreateSessionRequest(model="scripted", initial_turn="defer", build=options)
+    async with sessions_in(open_store, ScriptedLlm(["one", "short", "two", "three"])) as service:
+        await service.create_session(request)
+        for n in range(3):
+            inputs = (f"input-{n}",)
+            await service.apply_runtime_turn("mine", f"run-{n}", a_turn(), "run_start", inputs)
+        before, heard = await service.export_session("mine"), await said(service, "mine")
+        same(len(heard), 5, "messages: a summary, and two runs")
+    llm = ScriptedLlm(["shorter", "four", "five"])
+    async with sessions_in(open_store, llm) as service:
+        same((await service.export_session("mine")).metadata, before.metadata, "its metadata")
+        same(await said(service, "mine"), heard, "the messages")
+        for _ in range(2):
+            await service.start_turn("mine", a_turn())
+        cadence = COMPACTION_CADENCE.read((await service.export_session("mine")).metadata)
+        wanted = CompactionCadence(session_boundary_index=5, last_compaction_boundary_index=3)
+        same(cadence, wanted, "the cadence")
+        checks = verify_receipts(await service.read_facts("mine"))
+        same([check.agrees for check in checks], [True, True, True], "the receipts")
