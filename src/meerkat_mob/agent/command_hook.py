@@ -7,12 +7,11 @@ is left behind, unless it has left the group on purpose. On the host only.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Final, Unpack, cast
 
 from meerkat_mob import _target
+from meerkat_mob.agent.processes import end_group, environment
 from meerkat_mob.core.hook_wire import decode_reply, encode_call
 from meerkat_mob.core.hooks import (
     PAYLOAD_MAX_BYTES,
@@ -24,13 +23,9 @@ from meerkat_mob.core.hooks import (
 )
 from meerkat_mob.errors import CapabilityUnavailable, HookExecutionFailed, InvalidParams
 
-INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SYSTEMROOT")
-"""What a program has of our environment. Keys are not among it."""
-
 MOST_TOLD: Final = 2000
 """Bytes of its last words on standard error that an error tells."""
 
-_KILL: Final = 9
 _IN, _OUT, _ERR = 0, 1, 2
 
 
@@ -66,14 +61,10 @@ def command_hook(
 
     async def run(call: HookCall) -> HookAnswer:
         told = encode_call(call, limit=payload_max_bytes)
-        raw = await _answer(argv, _environment(given), told, payload_max_bytes)
+        raw = await _answer(argv, environment(given), told, payload_max_bytes)
         return decode_reply(raw, capability)
 
     return Hook(id=id, point=point, run=run, **options)
-
-
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(given)
 
 
 async def _answer(argv: Sequence[str], env: Mapping[str, str], told: bytes, limit: int) -> bytes:
@@ -92,7 +83,7 @@ async def _answer(argv: Sequence[str], env: Mapping[str, str], told: bytes, limi
         await talk.done.wait()
     finally:
         if transport.get_returncode() is None:  # else it was done when it ended
-            _end_group(transport)
+            end_group(transport)
         if stdin.get_write_buffer_size():
             stdin.abort()  # else what nobody reads would keep it open
         transport.close()
@@ -104,12 +95,6 @@ async def _answer(argv: Sequence[str], env: Mapping[str, str], told: bytes, limi
         words = talk.errors.decode(errors="replace").strip()
         raise HookExecutionFailed(what=what, why=f"{how}: {words}" if words else how)
     return bytes(talk.answer)
-
-
-def _end_group(transport: asyncio.SubprocessTransport) -> None:
-    """Ends a program that leads a process group, and the group."""
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left of it
-        os.killpg(transport.get_pid(), _KILL)
 
 
 class _Talk(asyncio.SubprocessProtocol):
@@ -138,7 +123,7 @@ class _Talk(asyncio.SubprocessProtocol):
         self._look()
 
     def process_exited(self) -> None:
-        _end_group(self._transport)  # what it has left behind would keep its output open
+        end_group(self._transport)  # what it has left behind would keep its output open
         self._ended = True
         self._look()
 

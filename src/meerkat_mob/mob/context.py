@@ -6,7 +6,7 @@ Spawning, a member's handle and the mob itself all work on this, so none of them
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from meerkat_mob.comms import Endpoint, Router
@@ -27,7 +27,8 @@ class MobContext:
     """The shared parts of one mob.
 
     ``endpoints`` holds each member's place in the network, ``profile_tools`` and ``member_tools``
-    what was given to a role or to one member alone.
+    what was given to a role or to one member alone, and ``ends`` what ends
+    what a member has at work beside its runs.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class MobContext:
         self.offer: Final = offer
         self.profile_tools: Final = {name: Toolbox() for name in definition.profiles}
         self.member_tools: dict[str, Toolbox] = {}
+        self.ends: dict[str, Callable[[], Awaitable[None]]] = {}
         self.endpoints: dict[str, Endpoint] = {}
 
     @property

@@ -269,7 +269,13 @@ class Mob:
                     entry.session_id, reason="the mob was destroyed"
                 )
                 await self._context.sessions.archive(entry.session_id)
+            await self.end_jobs()
             self.close()
+
+    async def end_jobs(self) -> None:
+        """Ends what members have at work beside their runs. Idempotent."""
+        for end in self._context.ends.values():
+            await end()
 
     def close(self) -> None:
         """Lets go of names and watchers and ends the event streams; the facts stay."""

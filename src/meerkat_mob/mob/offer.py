@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
 
@@ -16,6 +16,9 @@ from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 
+if TYPE_CHECKING:  # a page has no processes, and does not carry it
+    from meerkat_mob.agent.shell import Shell
+
 OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins", "output_schema"})
 """What a profile may ask for and gets in every realm, on both targets."""
 
@@ -24,7 +27,8 @@ class Offer:
     """``tools`` are for every member, ``bundles`` for the profiles that name them.
 
     ``root`` is the folder that ``builtins`` may read and change; without one they touch no file.
-    ``compaction`` says when the histories of its members become shorter.
+    ``compaction`` says when the histories of its members become shorter. ``shell`` is for the
+    profiles with ``tools.shell``; nobody has one unless it is given.
     Raises ``InvalidParams`` when two tools have one name, or ``root`` is no folder.
     """
 
@@ -36,6 +40,7 @@ class Offer:
         bundles: Mapping[str, Iterable[Tool] | Toolbox] | None = None,
         root: Path | str | None = None,
         compaction: CompactionPolicy | UnsetType = UNSET,
+        shell: Shell | None = None,
         clock: Clock = _target.now_ms,
     ) -> None:
         self.hooks: Final = tuple(hooks)
@@ -45,9 +50,11 @@ class Offer:
             for name, found in (bundles or {}).items()
         }
         self.compaction: Final = compaction
+        self.shell: Final = shell
         self.builtins: Final = builtin_tools(root=root, clock=clock)
 
     @property
     def flags(self) -> frozenset[str]:
         """What a profile may ask for and gets."""
-        return OFFERED.union(f"rust_bundles.{name}" for name in self.bundles)
+        found = OFFERED.union(f"rust_bundles.{name}" for name in self.bundles)
+        return found if self.shell is None else found | {"shell"}

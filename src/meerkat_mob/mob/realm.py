@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -34,6 +34,9 @@ from meerkat_mob.sessions import (
     SessionService,
 )
 from meerkat_mob.store import MemoryStore, Store
+
+if TYPE_CHECKING:  # a page has no processes, and does not carry it
+    from meerkat_mob.agent.shell import Shell
 
 
 class Clients:
@@ -130,6 +133,8 @@ class Realm:
         for mob in self.mobs():
             mob.close()
         await self.service.runtime_adapter().aclose()
+        for mob in self.mobs():
+            await mob.end_jobs()
         await self.sessions.aclose()
         await self._store.aclose()
         await self._clients.aclose()
@@ -190,6 +195,7 @@ def open_realm(
     bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
     root: Path | str | None = None,
     compaction: CompactionPolicy | UnsetType = UNSET,
+    shell: Shell | None = None,
 ) -> Realm: ...
 
 
@@ -208,6 +214,7 @@ def open_realm(
     bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
     root: Path | str | None = None,
     compaction: CompactionPolicy | UnsetType = UNSET,
+    shell: Shell | None = None,
 ) -> Realm | OpeningRealm: ...
 
 
@@ -225,6 +232,7 @@ def open_realm(
     bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
     root: Path | str | None = None,
     compaction: CompactionPolicy | UnsetType = UNSET,
+    shell: Shell | None = None,
 ) -> Realm | OpeningRealm:
     """A realm. With a path its sessions survive the process; without one they end with it.
 
@@ -234,6 +242,7 @@ def open_realm(
     ``tools`` are for every member, ``bundles`` for the profiles that name them under
     ``rust_bundles``. ``root`` is the folder whose files ``builtins`` may read and change; without
     one they touch none. ``compaction`` says when the histories of members become shorter.
+    ``shell`` is for profiles with ``tools.shell``; without it nobody runs a command.
 
     Raises ``InvalidParams`` when two tools have one name or ``root`` is no folder, and
     ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
@@ -245,7 +254,13 @@ def open_realm(
     build_agent = AgentBuilder(client_for=clients, clock=clock)
     minted = ids or Ids(clock, _target.entropy)
     offer = Offer(
-        hooks=hooks, tools=tools, bundles=bundles, root=root, compaction=compaction, clock=clock
+        hooks=hooks,
+        tools=tools,
+        bundles=bundles,
+        root=root,
+        compaction=compaction,
+        shell=shell,
+        clock=clock,
     )
     if path is None:
         sessions = EphemeralSessionService(build_agent=build_agent, clock=clock, ids=minted)

@@ -50,6 +50,7 @@ from meerkat_mob.mob.events import (
     PeersWired,
     SessionRef,
 )
+from meerkat_mob.mob.jobs import MemberJobs
 from meerkat_mob.mob.prompt import Knowledge, knowledge, system_prompt
 from meerkat_mob.mob.state import Command, require
 from meerkat_mob.mob.tools import task_tools
@@ -105,7 +106,10 @@ async def spawn_member(context: MobContext, spec: SpawnSpec, own: Iterable[Tool]
         endpoint = _open_endpoint(context, spec, profile, session_id)
         undo.callback(context.router.close, endpoint)
         sessions, adapter = context.sessions, context.runtime
-        tools = _tools(context, profile, endpoint, known)
+        undo.callback(context.ends.pop, spec.member_id, None)
+        tools = _tools(
+            context, profile, endpoint, known, member_id=spec.member_id, session_id=session_id
+        )
         await sessions.create_session(
             _session_request(context, spec, profile, mode, prompt, session_id, tools)
         )
@@ -182,14 +186,32 @@ def _open_endpoint(
 
 
 def _tools(
-    context: MobContext, profile: Profile, endpoint: Endpoint, known: Knowledge
+    context: MobContext,
+    profile: Profile,
+    endpoint: Endpoint,
+    known: Knowledge,
+    *,
+    member_id: str,
+    session_id: str,
 ) -> tuple[Tool, ...]:
     return (
         *comms_tools(endpoint),
         *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
         *(context.offer.builtins if profile.tools.builtins else ()),
         *((load_skill_tool(known.skills),) if known.skills else ()),
+        *_shell_tools(context, profile, member_id, session_id),
     )
+
+
+def _shell_tools(
+    context: MobContext, profile: Profile, member_id: str, session_id: str
+) -> tuple[Tool, ...]:
+    shell = context.offer.shell
+    if shell is None or not profile.tools.shell:
+        return ()
+    jobs = shell.jobs(MemberJobs(context.runtime, session_id), ids=context.new_id)
+    context.ends[member_id] = jobs.aclose
+    return shell.tools(jobs)
 
 
 def _toolboxes(context: MobContext, spec: SpawnSpec, profile: Profile) -> tuple[Toolbox, ...]:

@@ -12,9 +12,10 @@ from typing import Unpack
 import msgspec
 import pytest
 
-from meerkat_mob.agent.command_hook import INHERITED, command_hook
+from meerkat_mob.agent.command_hook import command_hook
 from meerkat_mob.agent.configured_hooks import hooks_of
 from meerkat_mob.agent.hooks import Hooks
+from meerkat_mob.agent.processes import INHERITED
 from meerkat_mob.core.events import AgentEvent, HookFailed
 from meerkat_mob.core.hook_config import layered, read_hooks
 from meerkat_mob.core.hooks import (
