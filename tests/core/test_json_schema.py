@@ -134,39 +134,39 @@ def test_a_fault_says_where_and_why(schema: Json, value: Json, told: str) -> Non
     assert str(JsonSchema(schema).fault(value)) == told
 
 
-@pytest.mark.parametrize(
-    ("schema", "told"),
-    [
-        ("string", "schema: a schema is an object"),
-        ({"type": "strin"}, "schema.type: no type is called 'strin'"),
-        ({"type": []}, "schema.type: it must be a type, or a list of them"),
-        ({"requierd": ["a"]}, "schema.requierd: .*did you mean 'required'"),
-        ({"properties": {"a": {"nullable": True}}}, r"schema.properties.a.nullable: .*\"null\""),
-        ({"unevaluatedProperties": False}, "additionalProperties"),
-        ({"additionalItems": False}, "prefixItems"),
-        ({"dependencies": {}}, "dependentRequired"),
-        ({"properties": []}, "schema.properties: names and their schemas"),
-        ({"items": [A_TEXT]}, "schema.items: a schema is an object"),
-        ({"anyOf": []}, "schema.anyOf: a list of schemas"),
-        ({"anyOf": [{}, 3]}, r"schema.anyOf\[1\]: a schema is an object"),
-        ({"pattern": "("}, "schema.pattern: no pattern"),
-        ({"patternProperties": {"(": {}}}, "schema.patternProperties: no pattern"),
-        ({"minLength": "1"}, "schema.minLength: it must be a count"),
-        ({"minLength": -1}, "it must be a count"),
-        ({"maximum": True}, "it must be a number"),
-        ({"multipleOf": 0}, "it must be a number above 0"),
-        ({"required": "a"}, "it must be a list of names"),
-        ({"uniqueItems": 1}, "it must be true or false"),
-        ({"dependentRequired": {"a": "b"}}, "it must be names and lists of names"),
-        ({"enum": "a"}, "it must be a list"),
-        ({"$ref": "https://example.org/x.json"}, "is not inside this schema"),
-        ({"$ref": "file:///etc/hostname"}, "is not inside this schema"),
-        ({"$ref": "#/$defs/x"}, r"there is no '#/\$defs/x'"),
-        ({"$ref": "#/$defs/x", "$defs": {"x": {"type": 1}}}, r"schema.*\.x\.type"),
-        ({"$ref": "#/anyOf/7", "anyOf": [{}]}, "there is no '#/anyOf/7'"),
-        ({"$ref": 3}, "is not inside this schema"),
-    ],
-)
+REFUSED: list[tuple[Json, str]] = [
+    ("string", "schema: a schema is an object"),
+    ({"type": "strin"}, "schema.type: no type is called 'strin'"),
+    ({"type": []}, "schema.type: it must be a type, or a list of them"),
+    ({"requierd": ["a"]}, "schema.requierd: .*did you mean 'required'"),
+    ({"properties": {"a": {"nullable": True}}}, r"schema.properties.a.nullable: .*\"null\""),
+    ({"unevaluatedProperties": False}, "additionalProperties"),
+    ({"additionalItems": False}, "prefixItems"),
+    ({"dependencies": {}}, "dependentRequired"),
+    ({"properties": []}, "schema.properties: names and their schemas"),
+    ({"items": [A_TEXT]}, "schema.items: a schema is an object"),
+    ({"anyOf": []}, "schema.anyOf: a list of schemas"),
+    ({"anyOf": [{}, 3]}, r"schema.anyOf\[1\]: a schema is an object"),
+    ({"pattern": "("}, "schema.pattern: no pattern"),
+    ({"patternProperties": {"(": {}}}, "schema.patternProperties: no pattern"),
+    ({"minLength": "1"}, "schema.minLength: it must be a count"),
+    ({"minLength": -1}, "it must be a count"),
+    ({"maximum": True}, "it must be a number"),
+    ({"multipleOf": 0}, "it must be a number above 0"),
+    ({"required": "a"}, "it must be a list of names"),
+    ({"uniqueItems": 1}, "it must be true or false"),
+    ({"dependentRequired": {"a": "b"}}, "it must be names and lists of names"),
+    ({"enum": "a"}, "it must be a list"),
+    ({"$ref": "https://example.org/x.json"}, "is not inside this schema"),
+    ({"$ref": "file:///etc/hostname"}, "is not inside this schema"),
+    ({"$ref": "#/$defs/x"}, r"there is no '#/\$defs/x'"),
+    ({"$ref": "#/$defs/x", "$defs": {"x": {"type": 1}}}, r"schema.*\.x\.type"),
+    ({"$ref": "#/anyOf/7", "anyOf": [{}]}, "there is no '#/anyOf/7'"),
+    ({"$ref": 3}, "is not inside this schema"),
+]
+
+
+@pytest.mark.parametrize(("schema", "told"), REFUSED)
 def test_what_is_no_schema_is_refused_with_its_place(schema: Json, told: str) -> None:
     with pytest.raises(InvalidOutputSchema, match=told):
         JsonSchema(schema)
