@@ -10,9 +10,8 @@ import pytest
 from meerkat_mob.core.messages import Message
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed, ScriptError
-from meerkat_mob.llm import LlmDone, LlmRequest, LlmTextDelta, LlmToolCallComplete
-from meerkat_mob.llm.scripted import Script
-from meerkat_mob.testing.scripted import Reply, ScriptedLlm, call, fail, hang, say
+from meerkat_mob.llm import LlmDone, LlmRequest, LlmTextDelta, LlmToolCallComplete, Script
+from meerkat_mob.testing import ScriptedLlm, call, fail, hang, say
 from tests.llm.kit import (
     answer_of,
     asking,
@@ -195,6 +194,6 @@ async def test_what_was_counted_is_not_counted_again_unless_history_was_rewritte
 
 async def test_usage_may_be_given_or_unknown() -> None:
     given = Usage(input_tokens=5, output_tokens=7)
-    llm = ScriptedLlm([say("x", usage=given), Reply(text="x", usage=None)])
+    llm = ScriptedLlm([say("x", usage=given), say("x", usage=None)])
     assert (await answer_of(llm, asking("hi"))).usage == given
     assert (await answer_of(llm, asking("hi"))).usage is None
