@@ -36,7 +36,7 @@ Answer: TypeAlias = Callable[[LlmRequest], Reply | str]
 class When(msgspec.Struct, frozen=True, kw_only=True):
     """A line that waits for a request that fits it: see ``when``."""
 
-    fits: re.Pattern[str] | Callable[[LlmRequest], bool]
+    fits: re.Pattern[str] | Callable[[LlmRequest], object]
     line: Reply | str | Answer
 
 
@@ -51,7 +51,7 @@ _LINES: Final = 5
 """How many of the lines that are left it shows."""
 
 
-def when(fits: str | Callable[[LlmRequest], bool], line: Reply | str | Answer) -> When:
+def when(fits: str | Callable[[LlmRequest], object], line: Reply | str | Answer) -> When:
     """A line for the first request that fits: by a function, or a pattern found in ``asked``.
 
     ``^`` and ``$`` are the ends of a line, as in a performance. Raises ``InvalidParams`` for a
@@ -91,7 +91,7 @@ def fits(line: Line, request: LlmRequest) -> bool:
         return True
     if isinstance(line.fits, re.Pattern):
         return line.fits.search(asked(request)) is not None
-    return line.fits(request)
+    return bool(line.fits(request))
 
 
 def reply_of(line: Line, request: LlmRequest) -> Reply:
