@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
 
+from meerkat_mob.agent import turns
 from meerkat_mob.mob.events import Fact, MobDestroyed, MobResumed, MobStopped
 from meerkat_mob.mob.state import ALLOWED, Command, MobState, after
 from meerkat_mob.runtime import inbox, state
@@ -81,6 +82,13 @@ def runtime_edges() -> Iterable[Edge]:
                 yield here.value, _THEN[move].value, move.value
 
 
+def turn_edges() -> Iterable[Edge]:
+    """What happens in a run."""
+    for phase, row in turns.TABLE.items():
+        for event, then in row.items():
+            yield phase.value, then.value, event.value
+
+
 def operation_edges() -> Iterable[Edge]:
     """What may happen to background work."""
     for move, row in STEPS.items():
@@ -120,6 +128,13 @@ def page() -> str:
             "Who may run: `TABLE` in `sessions/admission.py`. A start at any other time is busy.",
             admission.Phase.IDLE.value,
             admission_edges(),
+        ),
+        drawn(
+            "The turns of a run",
+            "What happens in a run: `TABLE` in `agent/turns.py`. Each phase has one method in\n"
+            "`agent/run.py`, which does what the phase is for.",
+            turns.Phase.READY.value,
+            turn_edges(),
         ),
         drawn(
             "A session's runtime",

@@ -1,7 +1,7 @@
 """What runs inside Pyodide, under Node and in Chromium alike: install our wheel, run pytest.
 
-micropip installs the package from the lock file of the folder that Pyodide came from, as the page
-does. So the whole suite runs on what a page would get, and ``src/`` is nowhere on the path.
+micropip installs the package from the lock file of the folder that Pyodide came from, as a page of
+our users would. So the whole suite runs on what they get, and ``src/`` is nowhere on the path.
 """
 
 import os

@@ -7,7 +7,10 @@ can go wrong. The rooms behind it are importable by their own names.
 from __future__ import annotations
 
 from meerkat_mob.agent import tool
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock
+from meerkat_mob.core.output_schema import output_of
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.typed_tools import typed_tool
 from meerkat_mob.errors import MeerkatError
@@ -39,6 +42,7 @@ from meerkat_mob.mob.definition import (
 __version__ = "0.1.0"
 
 __all__ = (
+    "CompactionPolicy",
     "Content",
     "Diagnostic",
     "ImageBlock",
@@ -57,12 +61,14 @@ __all__ = (
     "SpawnSpec",
     "TextBlock",
     "Tool",
+    "Toolbox",
     "__version__",
     "addressee",
     "default_members",
     "load_definition",
     "load_pack",
     "open_realm",
+    "output_of",
     "parse_definition",
     "spawn_team",
     "tool",

@@ -20,6 +20,9 @@ IN_BROWSER: Final[bool] = sys.platform == "emscripten"
 OS_LOCKS: Final[bool] = sys.platform not in {"emscripten", "win32"}
 """True where a lock that the system holds on a file tells whether its holder lives."""
 
+PROCESS_GROUPS: Final[bool] = sys.platform not in {"emscripten", "win32"}
+"""True where processes can be started, and ended with everything that they started."""
+
 
 def process_name() -> str:
     """This process, as a person would look for it."""

@@ -32,6 +32,9 @@ MeerkatError                       catch this to catch us
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
 │   ├── HookDenied                 a hook said no
+│   ├── InvalidOutputSchema        an answer cannot be held to this schema
+│   ├── StructuredOutputValidationFailed  the model did not bring its answer into form
+│   ├── HookExecutionFailed        a command or a server that is a hook gave no usable answer
 │   ├── TimeBudgetExceeded         a run took longer than it may
 │   ├── NoPendingBoundary          nothing to continue from
 │   ├── CallbackPending            a tool's result is still to come from outside
@@ -423,6 +426,45 @@ class HookDenied(AgentError):
             f"denied at {point} ({reason_code}): {why}; change what is asked, or the hook"
         )
         self.point, self.reason_code, self.why = point, reason_code, why
+
+
+class InvalidOutputSchema(AgentError):
+    """What should describe an answer is no JSON Schema, or one that we cannot hold it to."""
+
+    code = "INVALID_OUTPUT_SCHEMA"
+
+    def __init__(self, *, what: str, path: str, hint: str) -> None:
+        super().__init__(f"{path}: {what}; {hint}")
+        self.what, self.path, self.hint = what, path, hint
+
+
+class StructuredOutputValidationFailed(AgentError):
+    """The model did not bring its answer into the form that was asked for (EXT-3).
+
+    ``attempts`` are the calls that were made for it, ``last_output`` what the last one said.
+    """
+
+    code = "STRUCTURED_OUTPUT_VALIDATION_FAILED"
+
+    def __init__(self, *, attempts: int, reason: str, last_output: str) -> None:
+        super().__init__(
+            f"no answer in the form that was asked for, after {attempts} attempts: {reason}; "
+            "allow more attempts, simplify the schema, or ask a more capable model"
+        )
+        self.attempts, self.reason, self.last_output = attempts, reason, last_output
+
+
+class HookExecutionFailed(AgentError):
+    """A command or a server that is a hook gave no answer that can be taken (HK-7).
+
+    Inside a run it is the hook's failure, never the run's: see its failure policy.
+    """
+
+    code = "HOOK_EXECUTION_FAILED"
+
+    def __init__(self, *, what: str, why: str) -> None:
+        super().__init__(f"{what} {why}; repair the hook, or disable it")
+        self.what, self.why = what, why
 
 
 class TimeBudgetExceeded(AgentError):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from meerkat_mob.agent import Agent, AgentSpec, RetryPolicy, ToolSet
+from meerkat_mob.agent import Agent, AgentSpec, RetryPolicy
 from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.messages import ToolResult, ToolResults, tool_uses
 from meerkat_mob.core.run_context import RunContext
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.llm import LlmClient, Reply, ScriptedLlm
@@ -50,6 +51,7 @@ def a_bench(
     context: RunContext | None = None,
     limits: Mapping[str, object] | None = None,
     hooks: Sequence[Hook] = (),
+    toolboxes: Sequence[Toolbox] = (),
 ) -> Bench:
     client = ScriptedLlm(script) if isinstance(script, Sequence) else script
     transcript, said = Transcript(), list[AgentEvent]()
@@ -59,7 +61,8 @@ def a_bench(
     agent = Agent(
         msgspec.structs.replace(spec, **(limits or {})),
         client=client,
-        tools=ToolSet(tools),
+        tools=tools,
+        toolboxes=toolboxes,
         transcript=transcript,
         emit=said.append,
         clock=clock or a_clock(),

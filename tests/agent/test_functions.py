@@ -343,3 +343,15 @@ async def test_what_fits_arrives(a: int, b: list[str] | None) -> None:
     outcome = await result_of(note, a=a, b=None if b is None else list(b))
     assert not outcome.is_error
     assert seen == [a, b]
+
+
+def test_a_tool_may_be_deferred() -> None:
+    @tool(deferred=True)
+    def later() -> None:
+        """Later."""
+
+    @tool
+    def now() -> None:
+        """Now."""
+
+    assert (later.deferred, now.deferred) == (True, False)

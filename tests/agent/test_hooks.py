@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.events import (
     HookFailed,
+    HookRewriteApplied,
     RunCompleted,
     TextComplete,
     ToolExecutionCompleted,
@@ -241,6 +242,28 @@ async def test_a_request_can_be_changed_and_the_last_one_wins() -> None:
     assert seen is not msgspec.UNSET
     assert (seen.max_tokens, seen.temperature) == (7, 0.5)
     assert bench.kinds.count("hook_rewrite_applied") == 2
+
+
+async def test_several_changes_of_one_hook_are_taken_in_their_order_and_told_one_by_one() -> None:
+    changes = (LlmRequestPatch(max_tokens=7, temperature=0.5), LlmRequestPatch(max_tokens=9))
+    hook = Desk().hook("pre_llm_request", changes)
+    script = ScriptedLlm(["done"])
+    bench = a_bench(script, hooks=[hook])
+    await bench.agent.run("go")
+    (request,) = script.requests
+    assert (request.max_tokens, request.temperature) == (9, 0.5)
+    assert [e.patch for e in bench.said if isinstance(e, HookRewriteApplied)] == list(changes)
+
+
+@pytest.mark.parametrize("wrong", [Deny(message="no"), AssistantTextPatch(text="x"), 5])
+async def test_of_several_changes_all_are_taken_or_none(wrong: object) -> None:
+    answer = cast("HookAnswer", (LlmRequestPatch(max_tokens=7), wrong))
+    hook = Desk().hook("pre_llm_request", answer, capability="rewrite", policy="fail_open")
+    script = ScriptedLlm(["done"])
+    bench = a_bench(script, hooks=[hook])
+    await bench.agent.run("go")
+    assert script.requests[0].max_tokens == 4096
+    assert [type(e) for e in bench.said if isinstance(e, HookFailed)] == [HookFailed]
 
 
 async def test_what_the_model_said_can_be_changed_before_anybody_keeps_it() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meerkat_mob.core.build_state import BudgetLimits
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.events import RunOver, RunStarted
 from meerkat_mob.core.hooks import (
     AssistantTextPatch,
@@ -103,10 +104,19 @@ filters: st.SearchStrategy[ToolFilter] = st.sampled_from(
 )
 
 
+policies = st.builds(
+    CompactionPolicy,
+    window_tokens=st.sampled_from([1, 40, 125_000]),
+    keep_turns=st.integers(0, 2),
+    min_boundaries=st.integers(1, 2),
+)
+
+
 class Filtered(NoSession):
     """A session whose filter may be another one at each boundary."""
 
     def __init__(self, drawn: list[ToolFilter]) -> None:
+        super().__init__()
         self.drawn = drawn
         self.left: tuple[str, ...] = ()
 
@@ -180,11 +190,12 @@ def is_mark(event: object) -> bool:
     script=scripts,
     end=ends,
     cancels=st.lists(st.integers(min_value=0, max_value=25), min_size=1, max_size=3),
+    compaction=policies,
 )
 async def test_a_run_after_another_finds_things_in_order(
-    script: list[Reply], end: Reply, cancels: list[int]
+    script: list[Reply], end: Reply, cancels: list[int], compaction: CompactionPolicy
 ) -> None:
-    bench = a_bench([*script, end], *TOOLS[:-1])
+    bench = a_bench([*script, end], *TOOLS[:-1], limits={"compaction": compaction})
     for passes in cancels:
         run = asyncio.create_task(bench.agent.run("go"))
         for _ in range(passes):

@@ -21,7 +21,7 @@ from meerkat_mob.core.messages import (
     text_of_message,
 )
 from meerkat_mob.core.metadata import SessionLlmIdentity
-from meerkat_mob.core.run_context import News
+from meerkat_mob.core.run_context import News, NoSession
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome
@@ -39,10 +39,11 @@ NAMED = ImageBlock(media_type="image/png", source="blob", blob_id=NAME)
 BLOB = Blob(media_type="image/png", data="aGk=")
 
 
-class Session:
+class Session(NoSession):
     """A session of its own for one test: what waits in it, and what it was asked."""
 
     def __init__(self, *notes: PendingAppend, kept: Mapping[str, Blob] | None = None) -> None:
+        super().__init__()
         self.notes, self.kept = notes, kept or {}
         self.filters: tuple[ToolFilter, ...] = ()
         self.transcript: Transcript | None = None

@@ -14,4 +14,4 @@ async def test_the_service_keeps_the_rule(rule: PersistenceRule, place: Place) -
 
 
 def test_no_rule_is_lost() -> None:
-    assert len(RULES) == 98
+    assert len(RULES) == 101

@@ -11,8 +11,8 @@ from meerkat_mob.core.messages import Message, SystemMessage, SystemNotice
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import InvalidParams, LlmFailed, ScriptError
 from meerkat_mob.llm import LlmRequest, LlmTextDelta, LlmToolCallComplete
+from meerkat_mob.llm.lines import Entry
 from meerkat_mob.testing import (
-    Line,
     Reply,
     Script,
     ScriptedLlm,
@@ -112,7 +112,7 @@ async def test_an_agent_without_a_name_has_no_lines_of_a_member() -> None:
 
 
 @pytest.mark.parametrize("line", ["hi there", say("hi there"), when("hi", "hi there")])
-async def test_a_single_line_is_a_script(line: Line) -> None:
+async def test_a_single_line_is_a_script(line: Entry) -> None:
     for script in (line, {"": line}):
         llm = ScriptedLlm(script)
         assert text_in(await answer_of(llm, asking("hi"))) == "hi there"

@@ -24,11 +24,11 @@ from meerkat_mob.llm import (
     LlmToolCallComplete,
     LlmUsage,
 )
+from meerkat_mob.llm.lines import Entry
 from meerkat_mob.llm.reply import FailureReason
 from meerkat_mob.llm.spoken import spoken_of
 from meerkat_mob.testing import (
     Call,
-    Line,
     Recorder,
     Replay,
     Reply,
@@ -92,7 +92,7 @@ def refuses(_: LlmRequest) -> str:
 
 replies = st.builds(joined, st.lists(parts, max_size=4), ends)
 answers = st.one_of(texts, replies, st.just(breaks), st.just(refuses))
-lines: st.SearchStrategy[Line] = st.one_of(
+lines: st.SearchStrategy[Entry] = st.one_of(
     answers,
     st.builds(when, st.sampled_from(["a", "b"]), answers),
     st.builds(when, st.just(breaks), answers),
@@ -144,7 +144,7 @@ def faults_of(events: Sequence[LlmEvent]) -> list[str]:
 @pytest.mark.virtual_only
 @given(script=st.lists(lines, max_size=4), asked=asks)
 async def test_whatever_the_script_each_call_keeps_the_contract_of_a_client(
-    script: list[Line], asked: list[str]
+    script: list[Entry], asked: list[str]
 ) -> None:
     llm = ScriptedLlm(script)
     ids: list[str] = []
@@ -188,7 +188,7 @@ async def test_an_answer_is_said_in_its_order_and_nothing_is_left_out(reply: Rep
 @pytest.mark.virtual_only
 @given(script=st.lists(lines, max_size=4), asked=asks)
 async def test_a_scripted_run_is_replayed_from_its_recording_event_by_event(
-    script: list[Line], asked: list[str]
+    script: list[Entry], asked: list[str]
 ) -> None:
     recorder = Recorder(ScriptedLlm(script))
     requests = [asking(text) for text in asked]

@@ -131,13 +131,12 @@ def test_the_task_goes_to_the_orchestrators_member_unless_said_otherwise() -> No
 
 async def test_a_member_without_a_tool_its_profile_asks_for_is_announced() -> None:
     wishful = a_profile(tools=ToolConfig(comms=True, shell=True, mcp=("docs",)))
-    wishful = replace(wishful, output_schema={"type": "object"})
     async with open_realm(llm=ScriptedLlm([])) as realm:
         mob = await realm.create_mob(a_team("lead", profiles={"lead": wishful}))
         await mob.spawn("lead", "lead")
         kinds = [e.kind for e in await mob.poll_events()]
     missing = [(k.member, k.flag) for k in kinds if isinstance(k, CapabilityMissing)]
-    assert missing == [("lead", "shell"), ("lead", "mcp.docs"), ("lead", "output_schema")]
+    assert missing == [("lead", "shell"), ("lead", "mcp.docs")]
 
 
 async def test_a_skill_that_is_nowhere_refuses_its_member_and_says_what_to_add() -> None:

@@ -5,10 +5,7 @@ let ready;
 const boot = async (address) => {
   const { loadPyodide } = await import(`${address}/pyodide/pyodide.mjs`);
   const py = await loadPyodide();
-  await py.loadPackage("micropip", { messageCallback: () => {} });
-  await py.runPythonAsync(`
-import micropip
-await micropip.install(["meerkat-mob", "httpx2"])`);
+  await py.loadPackage(["meerkat-mob", "httpx2"], { messageCallback: () => {} });
   return py;
 };
 

@@ -12,11 +12,9 @@ new PerformanceObserver((list) => {
 }).observe({ type: "resource", buffered: true });
 
 const boot = async () => {
-  const py = await loadPyodide({ packages: ["micropip", "msgspec"] });
+  const py = await loadPyodide();
   tell("pyodide-ready");
-  await py.runPythonAsync(`
-import micropip
-await micropip.install("meerkat-mob")`);
+  await py.loadPackage("meerkat-mob", { messageCallback: () => {} });
   const start = py.runPython("from meerkat_mob.surfaces.worker import start; start");
   receive = start((text) => self.postMessage(text));
   early.splice(0).forEach((text) => receive(text));

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import UNSET
 
-from meerkat_mob.agent.acting import Emit
 from meerkat_mob.agent.budget import UNLIMITED
-from meerkat_mob.agent.loop import MAX_TURNS, Agent, AgentSpec
-from meerkat_mob.agent.tools import ToolSet
+from meerkat_mob.agent.loop import Agent
+from meerkat_mob.agent.spec import MAX_TURNS, AgentSpec
 from meerkat_mob.core.build_state import BudgetLimits
+from meerkat_mob.core.compaction import CompactionPolicy
+from meerkat_mob.core.events import Emit
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.run_context import RunContext
@@ -39,8 +41,8 @@ class AgentBuilder:
     ) -> Agent:
         """The agent of a session, which answers as ``context`` what the agent asks it in a run.
 
-        Raises ``LlmFailed`` (no client for the model) and ``InvalidParams`` (two tools of one
-        name), before anything exists.
+        Raises ``LlmFailed`` (no client for the model), ``InvalidParams`` (two tools of one
+        name) and ``InvalidOutputSchema``, before anything exists.
         """
         options = request.build
         spec = AgentSpec(
@@ -53,17 +55,42 @@ class AgentBuilder:
             budget=UNLIMITED if options.budget_limits is UNSET else options.budget_limits,
             session_budget=_session_budget(options),
             speaker=options.comms_name or "",
+            compaction=_compaction(options),
+            output=None if options.output_schema is UNSET else options.output_schema,
+            output_attempts=_attempts(options),
         )
         return Agent(
             spec,
             client=self._client_for(request.model),
-            tools=ToolSet(options.external_tools),
+            tools=options.external_tools,
+            toolboxes=options.toolboxes,
             transcript=transcript,
             emit=emit,
             clock=self._clock,
             context=context,
             hooks=options.hooks,
         )
+
+
+def _compaction(options: SessionBuildOptions) -> CompactionPolicy:
+    given = options.compaction
+    if given is UNSET:
+        return CompactionPolicy()
+    try:  # a struct that was made in code was never checked
+        return msgspec.convert(msgspec.to_builtins(given), CompactionPolicy)
+    except msgspec.ValidationError as fault:
+        raise InvalidParams(
+            what=str(fault), path="compaction", hint="see CompactionPolicy"
+        ) from None
+
+
+def _attempts(options: SessionBuildOptions) -> int:
+    given = options.structured_output_retries
+    if given is not UNSET and given < 0:
+        raise InvalidParams(
+            what=f"{given} attempts cannot be", path="structured_output_retries", hint="0 is one"
+        )
+    return 2 if given is UNSET else given
 
 
 def _call_timeout(options: SessionBuildOptions) -> int | None:

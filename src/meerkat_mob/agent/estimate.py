@@ -13,6 +13,8 @@ from meerkat_mob.core.usage import Usage
 
 BYTES: Final = 4
 """Of a text, for each token."""
+IMAGE: Final = 1600
+"""Tokens of an image, when nobody says."""
 
 
 class ContextSize:
@@ -27,7 +29,8 @@ class ContextSize:
         """What the next request is thought to cost as input."""
         size = self._transcript.size
         if self._tokens is None or size < self._at:  # unknown, or the history was rewritten
-            return (size + around.tools.size + len(around.notes)) // BYTES
+            text = size + around.tools.size + len(around.notes)
+            return text // BYTES + IMAGE * len(self._transcript.blob_ids)
         return self._tokens + (size - self._at) // BYTES
 
     def consumed(self, usage: Usage | None, around: Surroundings, said: str) -> int:

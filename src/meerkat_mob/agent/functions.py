@@ -38,6 +38,7 @@ def tool(
     description: str | None = None,
     timeout: float | None = None,
     limit: int | None = None,
+    deferred: bool = False,
 ) -> Callable[[Function], Tool]: ...
 
 
@@ -49,13 +50,15 @@ def tool(
     description: str | None = None,
     timeout: float | None = None,
     limit: int | None = None,
+    deferred: bool = False,
 ) -> Tool | Callable[[Function], Tool]:
     """A tool from a function, asynchronous or not; one that is not runs on the loop.
 
     Each parameter has an annotation that msgspec can decode; ``Annotated`` with ``msgspec.Meta``
     constrains and describes it, and so does a line in the docstring's ``Args:``. A parameter of
     type ``ToolCall`` gets the call and is no part of the schema. A call that takes longer than
-    ``timeout`` seconds is cut off; of more than ``limit`` calls at a time the others wait.
+    ``timeout`` seconds is cut off; of more than ``limit`` calls at a time the others wait. A
+    ``deferred`` tool may stay hidden until the model asks for it.
 
     A text is the result as it is, text and image blocks too, everything else is JSON. What the
     function raises is an error result. Raises ``InvalidParams`` for what cannot be a tool.
@@ -74,7 +77,7 @@ def tool(
         definition = ToolDef(
             name=name or made.__name__, description=about, input_schema=form.schema
         )
-        return Tool(definition=definition, execute=execute)
+        return Tool(definition=definition, execute=execute, deferred=deferred)
 
     return make if function is None else make(function)
 

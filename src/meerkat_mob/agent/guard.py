@@ -84,7 +84,7 @@ class Guard:
         def told() -> HookCall:
             response = HookLlmResponse(
                 text=text_of_message(answer),
-                tool_calls=tuple([use.name for use in tool_uses(answer)]),
+                tool_call_names=tuple([use.name for use in tool_uses(answer)]),
                 stop_reason=answer.stop_reason,
                 usage=usage,
             )
@@ -184,6 +184,10 @@ class Guard:
         """The run fails, whatever is said to that."""
         if self._hooks.has("run_failed"):
             await self._hooks.ask(msgspec.structs.replace(self._call("run_failed"), error=error))
+
+    async def close(self) -> None:
+        """Ends the hooks that are at work in the background. Idempotent."""
+        await self._hooks.close()
 
     async def _insist(self, call: HookCall) -> None:
         denied = await self._hooks.ask(call)

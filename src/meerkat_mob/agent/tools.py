@@ -13,7 +13,6 @@ from typing import cast
 import msgspec
 
 from meerkat_mob.core.content import ImageBlock, TextBlock
-from meerkat_mob.core.tool_visibility import ToolFilter, permits
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, tool_error
 from meerkat_mob.errors import CallbackPending, InvalidParams, MeerkatError, ToolFailed
 
@@ -32,7 +31,11 @@ class ToolSet:
             self._tools[name] = tool
         self.definitions: tuple[ToolDef, ...] = tuple(t.definition for t in self._tools.values())
         self._size: int | None = None
-        self._filtered: tuple[tuple[ToolFilter, ...], ToolSet] = (), self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tools' names, in order."""
+        return tuple(self._tools)
 
     @property
     def size(self) -> int:
@@ -40,18 +43,6 @@ class ToolSet:
         if self._size is None:
             self._size = len(msgspec.json.encode(self.definitions))
         return self._size
-
-    def permitted(self, filters: tuple[ToolFilter, ...]) -> ToolSet:
-        """The tools that every filter shows (TS-1): this set itself when nothing is filtered."""
-        known, found = self._filtered
-        if filters != known:
-            found = self._without_those_hidden(filters)
-            self._filtered = filters, found
-        return found
-
-    def _without_those_hidden(self, filters: tuple[ToolFilter, ...]) -> ToolSet:
-        shown = [tool for name, tool in self._tools.items() if permits(name, *filters)]
-        return self if len(shown) == len(self._tools) else ToolSet(shown)
 
     async def dispatch(self, call: ToolCall) -> ToolOutcome:
         """Runs one call. Everything that goes wrong is an outcome, except that we are cancelled.

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import ToolCategory
 from meerkat_mob.core.output_schema import OutputSchema
@@ -64,6 +65,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
     hooks_override: Mapping[str, Json] | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
+    compaction: CompactionPolicy | UnsetType = UNSET
     recoverable_tool_defs: tuple[ToolDef, ...] = ()
     hook_ids: tuple[str, ...] = ()
     silent_comms_intents: tuple[str, ...] = ()

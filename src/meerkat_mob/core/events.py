@@ -6,13 +6,14 @@ union is closed: a new event breaks every ``match`` over it, which is the point.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.content import Content
-from meerkat_mob.core.hooks import DenyReason, HookPatch, HookPoint
+from meerkat_mob.core.hooks import DenyReason, HookPatch, HookPatchEnvelope, HookPoint
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import StopReason, ToolUseData
 from meerkat_mob.core.usage import Usage
@@ -219,6 +220,67 @@ class StreamTruncated(
     reason: str
 
 
+class DeferredCatalogDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which tools the model must ask for now, and which no longer; sources yet to come."""
+
+    added_hidden_names: tuple[str, ...] = ()
+    removed_hidden_names: tuple[str, ...] = ()
+    pending_sources: tuple[str, ...] = ()
+
+
+class ToolConfigChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What changed. ``target`` is a tool, a server, or the set as a whole for a ``domain``."""
+
+    operation: Literal["add", "remove", "reload"]
+    target: str
+    status: str
+    persisted: bool
+    applied_at_turn: int | UnsetType = UNSET
+    domain: Literal["tool_scope", "deferred_catalog"] | UnsetType = UNSET
+    deferred_catalog_delta: DeferredCatalogDelta | UnsetType = UNSET
+
+
+class ToolConfigChanged(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="tool_config_changed"
+):
+    """The tools of the agent are not what they were in its last turn."""
+
+    payload: ToolConfigChange
+
+
+class CompactionStarted(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="compaction_started"
+):
+    """The older part of the history is being summed up; tokens are those of the next request."""
+
+    input_tokens: int
+    estimated_history_tokens: int
+    message_count: int
+
+
+class CompactionCompleted(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="compaction_completed",
+):
+    """It gave way to its summary."""
+
+    summary_tokens: int
+    messages_before: int
+    messages_after: int
+
+
+class CompactionFailed(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="compaction_failed"
+):
+    """It stays as it is, and the run goes on."""
+
+    error: str
+
+
 BudgetType: TypeAlias = Literal["tokens", "time", "tool_calls"]
 
 
@@ -289,6 +351,21 @@ class HookRewriteApplied(
     patch: HookPatch
 
 
+class HookPatchPublished(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="hook_patch_published",
+):
+    """A background hook would have changed what has passed by; nothing was changed (HK-4)."""
+
+    hook_id: str
+    point: HookPoint
+    envelope: HookPatchEnvelope
+
+
 AgentEvent: TypeAlias = (
     RunStarted
     | RunCompleted
@@ -312,8 +389,16 @@ AgentEvent: TypeAlias = (
     | HookFailed
     | HookDenied
     | HookRewriteApplied
+    | HookPatchPublished
+    | ToolConfigChanged
+    | CompactionStarted
+    | CompactionCompleted
+    | CompactionFailed
     | StreamTruncated
 )
+
+Emit: TypeAlias = Callable[[AgentEvent], None]
+"""Takes what a run says of itself. It neither waits nor fails."""
 
 
 class EventEnvelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):

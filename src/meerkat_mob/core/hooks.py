@@ -1,13 +1,14 @@
 """Hooks: functions that look at a run, stop it, or change what passes by (spec sessions 4.10).
 
 A hook is asked at one point of a run. What it may do is its capability: an observer looks, a
-guardrail may also deny, a rewriter may also change.
+guardrail may also deny, a rewriter may also change. The run waits for it, unless its mode is
+background: then nothing it says changes the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -27,12 +28,23 @@ HookPoint: TypeAlias = Literal[
     "post_tool_execution",
     "turn_boundary",
 ]
+HookMode: TypeAlias = Literal["foreground", "background"]
 Capability: TypeAlias = Literal["observe", "guardrail", "rewrite"]
 FailurePolicy: TypeAlias = Literal["fail_open", "fail_closed"]
 DenyReason: TypeAlias = Literal[
     "policy_violation", "safety_violation", "schema_violation", "timeout", "runtime_error"
 ]
+BEFORE: Final[frozenset[HookPoint]] = frozenset(
+    {"run_started", "pre_llm_request", "pre_tool_execution", "turn_boundary"}
+)
+"""The points before something happens: in the background a hook can only look there (HK-4)."""
+
 TIMEOUT_MS: Final = 5000
+PAYLOAD_MAX_BYTES: Final = 131_072
+"""What a command or a server may be told at a time, and answer (HK-7)."""
+
+BACKGROUND_LIMIT: Final = 32
+"""How many background hooks of one agent may be at work."""
 
 
 # -- what a hook is told -----------------------------------------------------------------------
@@ -51,7 +63,7 @@ class HookLlmResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the model answered; ``usage`` is the session's."""
 
     text: str
-    tool_calls: tuple[str, ...]
+    tool_call_names: tuple[str, ...]
     stop_reason: StopReason
     usage: Usage
 
@@ -92,7 +104,7 @@ class HookCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 # -- what it says ------------------------------------------------------------------------------
 
 
-class Deny(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Deny(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="decision", tag="deny"):
     """Not this: at a tool the call has an error result, elsewhere the run fails (HK-5)."""
 
     message: str
@@ -101,7 +113,7 @@ class Deny(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LlmRequestPatch(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch", tag="llm_request"
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch_type", tag="llm_request"
 ):
     """Another request; what is not said stays."""
 
@@ -111,7 +123,12 @@ class LlmRequestPatch(
 
 
 class AssistantTextPatch(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch", tag="assistant_text"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="patch_type",
+    tag="assistant_text",
 ):
     """Another text in the place of all that the model said."""
 
@@ -119,7 +136,7 @@ class AssistantTextPatch(
 
 
 class ToolArgsPatch(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch", tag="tool_args"
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch_type", tag="tool_args"
 ):
     """Other arguments; the transcript keeps those of the model."""
 
@@ -127,7 +144,7 @@ class ToolArgsPatch(
 
 
 class ToolResultPatch(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch", tag="tool_result"
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch_type", tag="tool_result"
 ):
     """Another text of a result; its images stay."""
 
@@ -136,7 +153,7 @@ class ToolResultPatch(
 
 
 class RunResultPatch(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch", tag="run_result"
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="patch_type", tag="run_result"
 ):
     """Another text of the run, and of the last answer in the transcript."""
 
@@ -155,8 +172,19 @@ PATCH_AT: Final[Mapping[HookPoint, type[msgspec.Struct]]] = {
 }
 """What can be changed where. Elsewhere nothing can."""
 
-HookAnswer: TypeAlias = Deny | HookPatch | None
-"""None lets it pass."""
+HookAnswer: TypeAlias = Deny | HookPatch | tuple[HookPatch, ...] | None
+"""None lets it pass; several patches are taken in their order."""
+
+
+class HookPatchEnvelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A patch that came too late to be applied; ``revision`` grows from 1 with each of an agent.
+
+    ``published_at`` is in milliseconds since 1970, UTC.
+    """
+
+    revision: int
+    patch: HookPatch
+    published_at: int
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,15 +193,21 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     Hooks of a point are asked one after the other, by ``priority`` and then in the order in which
     they were given (HK-2). One that fails, or takes longer than ``timeout_ms``, is passed over
     when it fails open and denies when it fails closed; observers fail open, others closed (HK-3).
+
+    In the background it starts when no other hook of the point has denied, and nothing waits for
+    it; it must fail open, and only look at a point in ``BEFORE`` (HK-4). It is skipped while
+    ``background_limit`` background hooks of its agent are at work.
     """
 
     id: str
     point: HookPoint
     run: Callable[[HookCall], Awaitable[HookAnswer]]
     capability: Capability = "observe"
+    mode: HookMode = "foreground"
     priority: int = 100
     failure_policy: FailurePolicy | UnsetType = UNSET
     timeout_ms: int = TIMEOUT_MS
+    background_limit: int = BACKGROUND_LIMIT
 
     @property
     def fails_open(self) -> bool:
@@ -181,3 +215,14 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
         if self.failure_policy is UNSET:
             return self.capability == "observe"
         return self.failure_policy == "fail_open"
+
+
+class HookOptions(TypedDict, total=False):
+    """What can be said of a hook whatever it is; see ``Hook``."""
+
+    capability: Capability
+    mode: HookMode
+    priority: int
+    failure_policy: FailurePolicy | UnsetType
+    timeout_ms: int
+    background_limit: int

@@ -6,13 +6,13 @@ People write the bare schema; upstream stores the wrapper. Both are read, the wr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.errors import InvalidParams
+from meerkat_mob.errors import InvalidOutputSchema, InvalidParams
 
 _WRAPPER_KEYS: Final = frozenset({"schema", "name", "strict", "compat", "format"})
 
@@ -25,6 +25,25 @@ class OutputSchema(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     strict: bool = False
     compat: Literal["lossy", "strict"] = "lossy"
     format: Literal["meerkat_v1"] = "meerkat_v1"
+
+
+def output_of(wanted: object, *, name: str | None = None) -> OutputSchema:
+    """The form that answers are to have: a type that msgspec can describe, or a JSON Schema.
+
+    Raises ``InvalidOutputSchema`` for what is neither.
+    """
+    if isinstance(wanted, OutputSchema):
+        return wanted
+    if isinstance(wanted, Mapping):
+        schema = cast("Mapping[str, Json]", wanted)
+    else:
+        try:
+            schema = msgspec.json.schema(wanted)
+        except TypeError as fault:
+            raise InvalidOutputSchema(
+                what=str(fault), path="output_schema", hint="take a type that msgspec can describe"
+            ) from None
+    return OutputSchema(schema=schema, name=UNSET if name is None else name)
 
 
 def parse_output_schema(value: Json, *, path: str = "output_schema") -> OutputSchema:

@@ -13,14 +13,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import Content, TextBlock
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import RenderMetadata, UserMessage
 from meerkat_mob.core.metadata import PeerMeta
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.session import Session
 from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 
 ExecutionKind: TypeAlias = Literal["content_turn", "resume_pending"]
@@ -31,9 +34,13 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``resume_session`` is a session that goes on: what is not said here stays as it is there.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
-    the caller provides, and ``hooks`` look at its runs: neither is stored. ``provider_params`` go
+    the caller provides, ``toolboxes`` hold some that come and go, and ``hooks`` look at its runs:
+    none of them is stored. ``provider_params`` go
     into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
+    ``compaction`` says when its history becomes shorter.
+    ``output_schema`` is the form of each run's answer (see ``output_of``), which the model may try
+    to give ``structured_output_retries`` times in all; 2 if not said.
     """
 
     session_id: str | UnsetType = UNSET
@@ -46,11 +53,15 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: bool | UnsetType = UNSET
     provider_params: Mapping[str, Json] | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
+    toolboxes: tuple[Toolbox, ...] = ()
     hooks: tuple[Hook, ...] = ()
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
+    compaction: CompactionPolicy | UnsetType = UNSET
+    output_schema: OutputSchema | UnsetType = UNSET
+    structured_output_retries: int | UnsetType = UNSET
     mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET
 
 

@@ -27,10 +27,14 @@ ValueT = TypeVar("ValueT")
 
 
 class CompactionCadence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How many LLM boundaries the session has seen, and at which one it was last compacted."""
+    """How many LLM boundaries the session has seen, and at which one it was last compacted.
+
+    ``discarded_tool_calls`` are no longer in its history, and ours alone to say.
+    """
 
     session_boundary_index: int = 0
     last_compaction_boundary_index: int | UnsetType = UNSET
+    discarded_tool_calls: int | UnsetType = UNSET
 
 
 def _same(value: Json) -> Json:

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
+from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.events import BackgroundJobCompleted
 from meerkat_mob.core.messages import SystemNotice, ToolResult, ToolUseData
 from meerkat_mob.core.system_context import PendingAppend
@@ -37,6 +38,22 @@ class RunContext(Protocol):
 
     def tool_filters(self) -> tuple[ToolFilter, ...]:
         """The filters in force for the next model call; what was staged takes effect now."""
+        ...
+
+    def loaded_tools(self) -> frozenset[str]:
+        """The deferred tools that the model has asked for, in this run or before (TS-6)."""
+        ...
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """The model asks for deferred tools. From its next turn on they stay."""
+        ...
+
+    def compacted(self) -> Compacted:
+        """What compactions took out of the session's history, in this run or before."""
+        ...
+
+    def note_compaction(self, compacted: Compacted) -> None:
+        """The same from now on: the transcript was made shorter. Kept with it."""
         ...
 
     async def checkpoint(self) -> None:
@@ -79,6 +96,10 @@ class RunContext(Protocol):
 class NoSession:
     """The context of an agent on its own: nothing waits, hides or lasts."""
 
+    def __init__(self) -> None:
+        self._loaded: set[str] = set()
+        self._compacted = Compacted()
+
     def take_system_context(self) -> tuple[PendingAppend, ...]:
         """Nothing."""
         return ()
@@ -86,6 +107,22 @@ class NoSession:
     def tool_filters(self) -> tuple[ToolFilter, ...]:
         """None."""
         return ()
+
+    def loaded_tools(self) -> frozenset[str]:
+        """Those that were asked for since it began."""
+        return frozenset(self._loaded)
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """Remembers them as long as it is there."""
+        self._loaded.update(names)
+
+    def compacted(self) -> Compacted:
+        """What was noted since it began."""
+        return self._compacted
+
+    def note_compaction(self, compacted: Compacted) -> None:
+        """Remembers it as long as it is there."""
+        self._compacted = compacted
 
     async def checkpoint(self) -> None:
         """Keeps nothing."""

@@ -68,10 +68,14 @@ Execute: TypeAlias = Callable[[ToolCall], Awaitable[ToolOutcome]]
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that can be called: its definition and the coroutine function behind it."""
+    """A tool that can be called: its definition and the coroutine function behind it.
+
+    A ``deferred`` one may stay hidden until its model asks for it (TS-6).
+    """
 
     definition: ToolDef
     execute: Execute
+    deferred: bool = False
 
 
 def tool_error(code: ToolErrorCode, message: str, **more: Json) -> ToolOutcome:

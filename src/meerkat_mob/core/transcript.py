@@ -78,6 +78,7 @@ class Transcript:
     """
 
     __slots__ = (
+        "_answer_count",
         "_blobs",
         "_count",
         "_digest",
@@ -96,7 +97,7 @@ class Transcript:
         self._digest = ConversationDigest()
         self._count = 0
         self._size = 0
-        self._tool_call_count = 0
+        self._answer_count = self._tool_call_count = 0
         self._last_assistant_text: str | None = None
         self._blobs: dict[str, Blob] = {}
         self._images: list[str] = []
@@ -179,6 +180,7 @@ class Transcript:
         for content in contents_of(message):
             self._refer_to(blob_ids(content))
         if isinstance(message, (AssistantMessage, AssistantFlat)):
+            self._answer_count += 1
             self._tool_call_count += len(tool_uses(message))
             self._last_assistant_text = text_of_message(message) or self._last_assistant_text
 
@@ -234,6 +236,11 @@ class Transcript:
     def last_assistant_text(self) -> str | None:
         """The text of the newest assistant message that has any; None when none has (SES-4)."""
         return self._last_assistant_text
+
+    @property
+    def answer_count(self) -> int:
+        """Answers of a model."""
+        return self._answer_count
 
     @property
     def tool_call_count(self) -> int:
@@ -311,6 +318,7 @@ class Transcript:
         self._size = other._size
         self._images, self._image_count = other._images, other._image_count
         self._digest, self._blobs = other._digest, other._blobs
+        self._answer_count = other._answer_count
         self._tool_call_count = other._tool_call_count
         self._last_assistant_text = other._last_assistant_text
 

@@ -8,10 +8,12 @@ its images follow all results as a user message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from meerkat_mob.core.blobs import with_inline_images
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock, has_media, join, text_of
@@ -26,6 +28,7 @@ from meerkat_mob.core.messages import (
     text_of_message,
     tool_uses,
 )
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.provider_names import infer_provider
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.errors import LlmFailed
@@ -60,12 +63,22 @@ def request_body(request: LlmRequest) -> bytes:
         body["temperature"] = request.temperature
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
+    if request.output is not None:
+        body["response_format"] = _form(request.output)
     return msgspec.json.encode(merge_patch(body, request.provider_params))
 
 
 def _limit_name(model: str) -> str:
     """OpenAI's own models have renamed the limit; the servers of others know the old name."""
     return "max_completion_tokens" if infer_provider(model) == "openai" else "max_tokens"
+
+
+def _form(output: OutputSchema) -> Json:
+    """Servers that cannot hold a model to it pass it over; a param of null leaves it out."""
+    given = output.schema.get("title") if output.name is UNSET else output.name
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", given if isinstance(given, str) else "")[:64]
+    schema: Json = {"name": name or "answer", "schema": output.schema, "strict": output.strict}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def _tool(tool: ToolDef) -> Json:

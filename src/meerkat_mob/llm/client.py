@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import Message, ProviderMeta, StopReason, SystemMessage
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.system_context import SEPARATOR
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.core.usage import Usage
@@ -29,6 +30,7 @@ class LlmRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     models choose their lines by it. ``provider_params`` go into the provider's body as they are.
     ``system_context`` holds the notes of this run, rendered, which the transcript never has
     (SES-23a). ``blobs`` are the images that the messages name, those that are there (BLB-4).
+    ``output`` is the form that the answer is to have; a provider that can holds its model to it.
     """
 
     model: str
@@ -40,6 +42,7 @@ class LlmRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     speaker: str = ""
     system_context: str = ""
     blobs: Mapping[str, Blob] = NO_BLOBS
+    output: OutputSchema | None = None
 
     @property
     def system_prompt(self) -> str:

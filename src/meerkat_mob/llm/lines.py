@@ -29,19 +29,22 @@ from meerkat_mob.llm.performance import PATTERN_FLAGS
 from meerkat_mob.llm.progress import after_the_last_answer, texts_in
 from meerkat_mob.llm.reply import Call, Reply, Thought, say
 
-Answer: TypeAlias = Callable[[LlmRequest], Reply | str]
-"""Answers from the request."""
+Line: TypeAlias = Reply | str
+"""What is said to one call."""
+Answer: TypeAlias = Callable[[LlmRequest], Line]
+"""Says it from the request."""
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True):
     """A line that waits for a request that fits it: see ``when``."""
 
     fits: re.Pattern[str] | Callable[[LlmRequest], object]
-    line: Reply | str | Answer
+    line: Line | Answer
 
 
-Line: TypeAlias = Reply | str | Answer | When
-Lines: TypeAlias = Line | Sequence[Line]
+Entry: TypeAlias = Line | Answer | When
+"""One line of a script, whatever it depends on."""
+Lines: TypeAlias = Entry | Sequence[Entry]
 Script: TypeAlias = Lines | Mapping[str, Lines]
 
 _SHOWN: Final = 80
@@ -51,7 +54,7 @@ _LINES: Final = 5
 """How many of the lines that are left it shows."""
 
 
-def when(fits: str | Callable[[LlmRequest], object], line: Reply | str | Answer) -> When:
+def when(fits: str | Callable[[LlmRequest], object], line: Line | Answer) -> When:
     """A line for the first request that fits: by a function, or a pattern found in ``asked``.
 
     ``^`` and ``$`` are the ends of a line, as in a performance. Raises ``InvalidParams`` for a
@@ -85,7 +88,7 @@ def asked(request: LlmRequest) -> str:
     return "\n\n".join(found)
 
 
-def fits(line: Line, request: LlmRequest) -> bool:
+def fits(line: Entry, request: LlmRequest) -> bool:
     """Whether a line can be spoken now."""
     if not isinstance(line, When):
         return True
@@ -94,7 +97,7 @@ def fits(line: Line, request: LlmRequest) -> bool:
     return bool(line.fits(request))
 
 
-def reply_of(line: Line, request: LlmRequest) -> Reply:
+def reply_of(line: Entry, request: LlmRequest) -> Reply:
     """What a line says to a request. Raises ``TypeError`` for a function that gives no answer."""
     spoken = _spoken(line.line if isinstance(line, When) else line, request)
     if isinstance(spoken, str):
@@ -104,7 +107,7 @@ def reply_of(line: Line, request: LlmRequest) -> Reply:
     return spoken
 
 
-def _spoken(line: Reply | str | Answer, request: LlmRequest) -> object:
+def _spoken(line: Line | Answer, request: LlmRequest) -> object:
     """What is said as it came: the types of functions are a promise, and not a check."""
     return line if isinstance(line, (Reply, str)) else line(request)
 
@@ -112,7 +115,7 @@ def _spoken(line: Reply | str | Answer, request: LlmRequest) -> object:
 # -- words -------------------------------------------------------------------------------------
 
 
-def told_line(line: Line) -> str:
+def told_line(line: Entry) -> str:
     """A line, for a complaint."""
     if isinstance(line, When):
         by = line.fits

@@ -253,6 +253,8 @@ def setting_of(request: LlmRequest) -> dict[str, str]:
         "system_context": request.system_context,
         "tools": [tool.name for tool in request.tools],
     }
+    if request.output is not None:
+        of["output"] = msgspec.to_builtins(request.output)
     for tool in request.tools:
         of[f"tools.{tool.name}"] = {"description": tool.description, "schema": tool.input_schema}
     for name, value in request.provider_params.items():

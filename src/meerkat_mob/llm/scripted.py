@@ -17,7 +17,7 @@ from meerkat_mob.errors import LlmFailed, ScriptError
 from meerkat_mob.llm.client import LlmEvent, LlmRequest
 from meerkat_mob.llm.lines import (
     Answer,
-    Line,
+    Entry,
     Lines,
     Script,
     When,
@@ -32,7 +32,7 @@ from meerkat_mob.llm.lines import (
 from meerkat_mob.llm.reply import Reply
 from meerkat_mob.llm.voice import Voice
 
-_Left: TypeAlias = deque[tuple[int, Line]]
+_Left: TypeAlias = deque[tuple[int, Entry]]
 """The lines that were not spoken yet, with their places."""
 
 
@@ -93,7 +93,7 @@ class ScriptedLlm:
             hint="add a line that fits, or see why it was called once more",
         )
 
-    def _line(self, request: LlmRequest) -> Line | None:
+    def _line(self, request: LlmRequest) -> Entry | None:
         """The line for a request, which is spent with it; None when there is none."""
         for key in _keys(request):
             if key in self._answers:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Final
 
 from meerkat_mob.comms import Endpoint, Router
-from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.errors import WaitTimedOut
 from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.journal import Journal
+from meerkat_mob.mob.offer import Offer
 from meerkat_mob.mob.session_service import MobSessionService
 from meerkat_mob.mob.tools import Tasks
 from meerkat_mob.runtime import RuntimeSessionAdapter
@@ -23,7 +24,11 @@ from meerkat_mob.store.protocol import Store
 
 
 class MobContext:
-    """The shared parts of one mob. ``endpoints`` holds each member's place in the network."""
+    """The shared parts of one mob.
+
+    ``endpoints`` holds each member's place in the network, ``profile_tools`` and ``member_tools``
+    what was given to a role or to one member alone.
+    """
 
     def __init__(
         self,
@@ -34,7 +39,7 @@ class MobContext:
         router: Router,
         clock: Clock,
         ids: Callable[[], str],
-        hooks: tuple[Hook, ...] = (),
+        offer: Offer,
     ) -> None:
         self.definition: Final = definition
         self.router: Final = router
@@ -43,7 +48,9 @@ class MobContext:
         self.journal: Final = Journal(definition.id, store)
         self.tasks: Final = Tasks(self.journal, ids)
         self.now, self.new_id = clock, ids
-        self.hooks: Final = hooks
+        self.offer: Final = offer
+        self.profile_tools: Final = {name: Toolbox() for name in definition.profiles}
+        self.member_tools: dict[str, Toolbox] = {}
         self.endpoints: dict[str, Endpoint] = {}
 
     @property

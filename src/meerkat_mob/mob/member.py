@@ -13,6 +13,7 @@ from meerkat_mob.core.content import Content, is_blank
 from meerkat_mob.core.events import EventEnvelope
 from meerkat_mob.core.inputs import InputHeader, OperatorSource, PromptInput
 from meerkat_mob.core.messages import AssistantMessage, HandlingMode, Message, text_of_message
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import callback_pending
 from meerkat_mob.errors import InputEnded, InvalidParams, MemberNotFound, NoAnswer, SessionNotFound
 from meerkat_mob.mob.context import MobContext
@@ -65,6 +66,11 @@ class Member:
 
     def __repr__(self) -> str:
         return f"<member {self.id} ({self.profile}) of {self._context.mob_id}>"
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """Tools for this member alone, to be changed at any time (see ``Toolbox``)."""
+        return self._context.member_tools[self.id]
 
     async def send(
         self,

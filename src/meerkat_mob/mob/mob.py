@@ -14,13 +14,15 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob.comms import Router
 from meerkat_mob.core.content import Content
-from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.messages import HandlingMode
+from meerkat_mob.core.toolbox import Toolbox
+from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import (
     MobExists,
     NotExternallyAddressable,
     PersistenceDisabled,
+    ProfileNotFound,
     StaleRevision,
 )
 from meerkat_mob.mob.context import MobContext
@@ -40,6 +42,7 @@ from meerkat_mob.mob.events import (
     MobStopped,
 )
 from meerkat_mob.mob.member import DeliveryReceipt, Member, MemberSnapshot, snapshot
+from meerkat_mob.mob.offer import Offer
 from meerkat_mob.mob.roster import RosterEntry
 from meerkat_mob.mob.session_service import MobSessionService
 from meerkat_mob.mob.spawn import SpawnSpec, first_input, introduce_to_peers, spawn_member
@@ -66,10 +69,10 @@ class Mob:
         router: Router,
         clock: Clock,
         ids: Callable[[], str],
-        hooks: tuple[Hook, ...] = (),
+        offer: Offer | None = None,
         allow_ephemeral_sessions: bool = False,
     ) -> Mob:
-        """A new mob, running and without members (B-3). ``hooks`` look at all their runs.
+        """A new mob, running and without members (B-3). ``offer`` is what its members get.
 
         Raises ``DefinitionInvalid`` with every error, ``PersistenceDisabled`` when the service
         keeps sessions in memory only and that was not opted in to, ``MobExists``.
@@ -84,7 +87,7 @@ class Mob:
             router=router,
             clock=clock,
             ids=ids,
-            hooks=hooks,
+            offer=offer or Offer(clock=clock),
         )
         created = MobCreated(definition=msgspec.Raw(encode_definition(definition)))
         try:
@@ -127,8 +130,12 @@ class Mob:
         kickoff: bool = False,
         runtime_mode: RuntimeMode | UnsetType = UNSET,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> Member:
-        """Adds a member and wires it by the definition's rules. See ``spawn_member``."""
+        """Adds a member, with tools of its own, and wires it by the definition's rules.
+
+        Raises what ``spawn_member`` raises.
+        """
         spec = SpawnSpec(
             profile=profile,
             member_id=member_id,
@@ -137,12 +144,12 @@ class Mob:
             runtime_mode=runtime_mode,
             labels=labels or {},
         )
-        return await self.spawn_spec(spec)
+        return await self.spawn_spec(spec, tools=tools)
 
-    async def spawn_spec(self, spec: SpawnSpec) -> Member:
+    async def spawn_spec(self, spec: SpawnSpec, *, tools: Sequence[Tool] = ()) -> Member:
         """The same, from a struct. A first input is accepted before this returns."""
         async with self._lock:
-            await spawn_member(self._context, spec)
+            await spawn_member(self._context, spec, tools)
             member = self.member(spec.member_id)
             self._watch(member)
             await introduce_to_peers(self._context, spec.member_id)
@@ -160,6 +167,16 @@ class Mob:
     def member(self, member_id: str) -> Member:
         """A handle. Raises ``MemberNotFound``, naming who there is."""
         return Member(self._context, member_id)
+
+    def toolbox(self, profile: str) -> Toolbox:
+        """Tools for all members of a profile, to be changed at any time (see ``Toolbox``).
+
+        Raises ``ProfileNotFound``.
+        """
+        found = self._context.profile_tools.get(profile)
+        if found is None:
+            raise ProfileNotFound(profile=profile, known=tuple(self.definition.profiles))
+        return found
 
     def members(self) -> tuple[RosterEntry, ...]:
         """The roster, by member id."""

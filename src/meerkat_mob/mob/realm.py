@@ -12,15 +12,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import overload
 
+from msgspec import UNSET, UnsetType
+
 from meerkat_mob import _target
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.comms import Router
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock, Ids
+from meerkat_mob.core.toolbox import Toolbox
+from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import CapabilityUnavailable, MobExists, MobNotFound
 from meerkat_mob.llm import ClientChoice, LlmClient, choose, open_client
 from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.mob import Mob
+from meerkat_mob.mob.offer import Offer
 from meerkat_mob.mob.session_service import for_mobs
 from meerkat_mob.sessions import (
     EphemeralSessionService,
@@ -73,9 +79,9 @@ class Realm:
         clients: Clients,
         clock: Clock,
         ids: Callable[[], str],
-        hooks: tuple[Hook, ...] = (),
+        offer: Offer | None = None,
     ) -> None:
-        self._hooks = hooks
+        self._offer = offer or Offer(clock=clock)
         self._clients, self._clock, self._ids = clients, clock, ids
         self._store = store
         self._router = Router(ids=ids)
@@ -98,11 +104,16 @@ class Realm:
             router=self._router,
             clock=self._clock,
             ids=self._ids,
-            hooks=self._hooks,
+            offer=self._offer,
             allow_ephemeral_sessions=True,
         )
         self._mobs[mob.id] = mob
         return mob
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """Tools for every member, to be changed at any time (see ``Toolbox``)."""
+        return self._offer.toolbox
 
     def mob(self, mob_id: str) -> Mob:
         """A mob by id. Raises ``MobNotFound``, naming those there are."""
@@ -175,6 +186,10 @@ def open_realm(
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
     hooks: Sequence[Hook] = (),
+    tools: Sequence[Tool] = (),
+    bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
+    root: Path | str | None = None,
+    compaction: CompactionPolicy | UnsetType = UNSET,
 ) -> Realm: ...
 
 
@@ -189,6 +204,10 @@ def open_realm(
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
     hooks: Sequence[Hook] = (),
+    tools: Sequence[Tool] = (),
+    bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
+    root: Path | str | None = None,
+    compaction: CompactionPolicy | UnsetType = UNSET,
 ) -> Realm | OpeningRealm: ...
 
 
@@ -202,14 +221,22 @@ def open_realm(
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
     hooks: Sequence[Hook] = (),
+    tools: Sequence[Tool] = (),
+    bundles: Mapping[str, Sequence[Tool] | Toolbox] | None = None,
+    root: Path | str | None = None,
+    compaction: CompactionPolicy | UnsetType = UNSET,
 ) -> Realm | OpeningRealm:
     """A realm. With a path its sessions survive the process; without one they end with it.
 
     ``path`` is a folder, which is made if it is not there. ``llm`` answers for every member; else
     each profile's model is asked from its provider, with ``base_url`` and ``api_key`` or what
     ``env`` (the process's variables) holds. ``hooks`` look at every run of every member.
+    ``tools`` are for every member, ``bundles`` for the profiles that name them under
+    ``rust_bundles``. ``root`` is the folder whose files ``builtins`` may read and change; without
+    one they touch none. ``compaction`` says when the histories of members become shorter.
 
-    Raises ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
+    Raises ``InvalidParams`` when two tools have one name or ``root`` is no folder, and
+    ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
     ``RealmLocked`` when another process holds it, ``RealmUnreadable``, and ``RealmDamaged``.
     """
     clients = Clients(
@@ -217,10 +244,13 @@ def open_realm(
     )
     build_agent = AgentBuilder(client_for=clients, clock=clock)
     minted = ids or Ids(clock, _target.entropy)
+    offer = Offer(
+        hooks=hooks, tools=tools, bundles=bundles, root=root, compaction=compaction, clock=clock
+    )
     if path is None:
         sessions = EphemeralSessionService(build_agent=build_agent, clock=clock, ids=minted)
         store = MemoryStore(clock=clock)
-        return Realm(sessions, store, clients=clients, clock=clock, ids=minted, hooks=tuple(hooks))
+        return Realm(sessions, store, clients=clients, clock=clock, ids=minted, offer=offer)
     if _target.IN_BROWSER:
         raise CapabilityUnavailable(
             capability="persistent_sessions",
@@ -238,7 +268,7 @@ def open_realm(
         except BaseException:
             await store.aclose()
             raise
-        return Realm(sessions, store, clients=clients, clock=clock, ids=minted, hooks=tuple(hooks))
+        return Realm(sessions, store, clients=clients, clock=clock, ids=minted, offer=offer)
 
     return OpeningRealm(opened)
 

@@ -7,7 +7,7 @@ commit; only then do its peers trust it. What fails before the commit is undone 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
@@ -29,6 +29,7 @@ from meerkat_mob.core.content import Content
 from meerkat_mob.core.ids import comms_name
 from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import (
     CapabilityUnavailable,
@@ -41,7 +42,7 @@ from meerkat_mob.errors import (
     WiringRefused,
 )
 from meerkat_mob.mob.context import MobContext
-from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags
+from meerkat_mob.mob.definition import Profile, RuntimeMode, missing_flags, output_of_profile
 from meerkat_mob.mob.events import (
     CapabilityMissing,
     Fact,
@@ -51,7 +52,7 @@ from meerkat_mob.mob.events import (
 )
 from meerkat_mob.mob.prompt import Knowledge, knowledge, system_prompt
 from meerkat_mob.mob.state import Command, require
-from meerkat_mob.mob.tools import OFFERED, builtin_tools, task_tools
+from meerkat_mob.mob.tools import task_tools
 from meerkat_mob.mob.wiring import wiring_targets
 from meerkat_mob.runtime import SessionExecutor
 from meerkat_mob.sessions import SessionService
@@ -83,12 +84,13 @@ def first_input(mob_id: str, spec: SpawnSpec) -> Content | None:
     )
 
 
-async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
-    """Makes the member. Called with the mob's structural lock held.
+async def spawn_member(context: MobContext, spec: SpawnSpec, own: Iterable[Tool] = ()) -> None:
+    """Makes the member, with tools of its own. Called with the mob's structural lock held.
 
     Raises, with nothing left behind: ``InvalidTransition``, ``MemberExists``,
     ``ProfileNotFound``, ``WiringRefused`` (comms are off, or the id is reserved),
-    ``SkillMissing``, ``LlmFailed`` (nobody answers for its model), ``AgentError``.
+    ``SkillMissing``, ``LlmFailed`` (nobody answers for its model), ``InvalidParams`` (two of its
+    tools have one name), ``AgentError``.
     """
     profile = _admit(context, spec)
     known = knowledge(spec.member_id, profile, context.definition.skills)
@@ -98,6 +100,8 @@ async def spawn_member(context: MobContext, spec: SpawnSpec) -> None:
     mode = profile.runtime_mode if spec.runtime_mode is UNSET else spec.runtime_mode
     session_id = context.new_id()
     async with AsyncExitStack() as undo:
+        context.member_tools[spec.member_id] = Toolbox(own)
+        undo.callback(context.member_tools.pop, spec.member_id)
         endpoint = _open_endpoint(context, spec, profile, session_id)
         undo.callback(context.router.close, endpoint)
         sessions, adapter = context.sessions, context.runtime
@@ -183,9 +187,17 @@ def _tools(
     return (
         *comms_tools(endpoint),
         *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
-        *(builtin_tools(context.now) if profile.tools.builtins else ()),
+        *(context.offer.builtins if profile.tools.builtins else ()),
         *((load_skill_tool(known.skills),) if known.skills else ()),
     )
+
+
+def _toolboxes(context: MobContext, spec: SpawnSpec, profile: Profile) -> tuple[Toolbox, ...]:
+    """What may come and go: its own, its role's, the bundles it names, and everybody's."""
+    bundles = context.offer.bundles
+    named = [bundles[name] for name in profile.tools.rust_bundles if name in bundles]
+    own, of_role = context.member_tools[spec.member_id], context.profile_tools[spec.profile]
+    return own, of_role, *named, context.offer.toolbox
 
 
 def _session_request(  # noqa: PLR0917
@@ -208,7 +220,12 @@ def _session_request(  # noqa: PLR0917
         keep_alive=mode == "autonomous_host",
         provider_params=UNSET if profile.provider_params is None else profile.provider_params,
         external_tools=tools,
-        hooks=context.hooks,
+        output_schema=output_of_profile(
+            profile, name=f"{mob_id}_{spec.profile}", place=f"profiles.{spec.profile}"
+        ),
+        toolboxes=_toolboxes(context, spec, profile),
+        hooks=context.offer.hooks,
+        compaction=context.offer.compaction,
     )
     return CreateSessionRequest(
         model=profile.model,
@@ -236,7 +253,7 @@ def _facts(
         ),
         *(
             CapabilityMissing(member=spec.member_id, flag=flag, reason=reason)
-            for flag, reason in missing_flags(profile, OFFERED)
+            for flag, reason in missing_flags(profile, context.offer.flags)
         ),
         *(PeersWired(a=peer, b=spec.member_id) for peer in targets),
     )

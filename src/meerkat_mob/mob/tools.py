@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from meerkat_mob.comms import NoArguments
-from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.tools import Tool, ToolProvenance
 from meerkat_mob.core.typed_tools import typed_tool
@@ -18,10 +16,6 @@ from meerkat_mob.mob.events import TaskStatus
 from meerkat_mob.mob.journal import Journal
 from meerkat_mob.mob.state import Command, require
 from meerkat_mob.mob.tasks import MobTask
-
-OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins"})
-"""The flags of a profile's tools that have tools here, on both targets."""
-
 
 FactT = TypeVar("FactT")
 
@@ -140,22 +134,3 @@ def task_tools(tasks: Tasks) -> tuple[Tool, ...]:
 def _plain(task: MobTask) -> Json:
     plain: Json = msgspec.to_builtins(task)
     return plain
-
-
-def builtin_tools(clock: Clock) -> tuple[Tool, ...]:
-    """What ``builtins`` gives: the date and time, which no model knows by itself."""
-
-    async def now(args: NoArguments) -> Json:
-        del args
-        at = datetime.fromtimestamp(clock() / 1000, UTC)
-        return {"utc": at.isoformat(timespec="seconds"), "weekday": f"{at:%A}"}
-
-    return (
-        typed_tool(
-            "datetime",
-            "The present date and time (UTC).",
-            NoArguments,
-            now,
-            provenance=ToolProvenance(kind="builtin", source_id="builtins"),
-        ),
-    )

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import SessionBuildState
+from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.deferred_turn import DeferredTurnState
 from meerkat_mob.core.inputs import Receipt
 from meerkat_mob.core.jsonvalue import Json
@@ -64,6 +65,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] | UnsetType = UNSET
     deferred: DeferredTurnState | UnsetType = UNSET
     visibility: ToolVisibilityState | UnsetType = UNSET
+    compacted: Compacted | UnsetType = UNSET
     context: SystemContextState | UnsetType = UNSET
     applied: int | UnsetType = UNSET
     staged: tuple[PendingAppend, ...] | UnsetType = UNSET
@@ -131,6 +133,7 @@ def first_values(state: SessionState) -> Changed:
         labels=state.labels or UNSET,
         deferred=_unless(state.deferred, DeferredTurnState()),
         visibility=_unless(state.visibility, ToolVisibilityState()),
+        compacted=_unless(state.compacted, Compacted()),
         context=_unless(state.context, SystemContextState()),
         extra=state.extra or UNSET,
         usage=_unless(state.usage, Usage()),
@@ -194,6 +197,7 @@ def difference(before: SessionState, after: SessionState, *, usage: bool = True)
         labels=_unless(after.labels, before.labels),
         deferred=_unless(after.deferred, before.deferred),
         visibility=_unless(after.visibility, before.visibility),
+        compacted=_unless(after.compacted, before.compacted),
         applied=applied or UNSET,
         staged=staged or UNSET,
         extra=_unless(after.extra, before.extra),

@@ -178,6 +178,7 @@ _WHOLE: Final = (
     "labels",
     "deferred",
     "visibility",
+    "compacted",
     "extra",
     "usage",
     "answered_by",

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.core.blobs import Blob
+from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.content import Content, has_video
 from meerkat_mob.core.deferred_turn import allows_build_overrides
 from meerkat_mob.core.events import AgentEvent, RunOver, RunResult, RunStarted
@@ -357,6 +358,24 @@ class LiveSession:
         """The filters in force for the next model call."""
         return self._run.take_filters(self.kept) if self._run is not None else ()
 
+    def loaded_tools(self) -> frozenset[str]:
+        """The deferred tools that the model has asked for."""
+        return self._run.loaded_tools(self.kept) if self._run is not None else frozenset()
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """The model asks for deferred tools."""
+        if self._run is not None:
+            self._run.load_tools(names)
+
+    def compacted(self) -> Compacted:
+        """What compactions took out of the history."""
+        return self.kept.compacted if self._run is None else self._run.compacted(self.kept)
+
+    def note_compaction(self, compacted: Compacted) -> None:
+        """The run made the transcript shorter."""
+        if self._run is not None:
+            self._run.note_compaction(compacted)
+
     async def checkpoint(self) -> None:
         """Keeps what the run has said so far; nothing else is written while a run goes on."""
         run = self._run
@@ -439,6 +458,7 @@ class LiveSession:
     async def closed(self) -> None:
         """Waits until it has closed after ``shut_down``: it writes nothing any more."""
         await self._closed.wait()
+        await self._agent.aclose()
 
     # -- looks: never wait ---------------------------------------------------------------------
 

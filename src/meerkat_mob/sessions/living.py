@@ -215,10 +215,11 @@ class LiveSessions(ABC):
 
     async def aclose(self) -> None:
         """See ``SessionService.aclose``."""
+        ending = (*self._live.values(), *self._draining.values())
         for session in tuple(self._live.values()):
             self._drain(session)
         async with asyncio.TaskGroup() as group:
-            for session in tuple(self._draining.values()):
+            for session in ending:
                 group.create_task(_end(session))
 
     # -- what lasts, beside turns --------------------------------------------------------------

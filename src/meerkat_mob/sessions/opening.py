@@ -174,6 +174,7 @@ def _metadata(request: CreateSessionRequest, stored: SessionMetadata | None) -> 
         "peer_meta": options.peer_meta,
         "realm_id": options.realm_id,
         "comms_name": UNSET if options.comms_name is None else options.comms_name,
+        "structured_output_retries": options.structured_output_retries,
     }
     return msgspec.structs.replace(
         known,
@@ -192,6 +193,8 @@ def _build(request: CreateSessionRequest, known: SessionBuildState) -> SessionBu
         "budget_limits": options.budget_limits,
         "session_budget": options.session_budget,
         "call_timeout_override": options.call_timeout_override,
+        "output_schema": options.output_schema,
+        "compaction": options.compaction,
         "mob_tool_authority_context": options.mob_tool_authority_context,
     }
     return msgspec.structs.replace(

@@ -13,10 +13,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import BudgetLimits, SessionBuildState
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.deferred_turn import DeferredTurnState, allows_build_overrides
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import PeerMeta, SessionMetadata
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.provider_names import Provider, infer_provider
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.reserved import BUILD_STATE, DEFERRED_TURN, SESSION_METADATA
@@ -47,6 +49,9 @@ class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
+    compaction: CompactionPolicy | UnsetType = UNSET
+    output_schema: OutputSchema | UnsetType = UNSET
+    structured_output_retries: int | UnsetType = UNSET
 
 
 class RecoveryContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -108,6 +113,11 @@ def build_recovered_session(
             session_budget=_first(overrides.session_budget, build.session_budget),
             call_timeout_override=_first(
                 overrides.call_timeout_override, build.call_timeout_override
+            ),
+            compaction=_first(overrides.compaction, build.compaction),
+            output_schema=_first(overrides.output_schema, build.output_schema),
+            structured_output_retries=_first(
+                overrides.structured_output_retries, metadata.structured_output_retries
             ),
         ),
     )

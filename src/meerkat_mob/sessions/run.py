@@ -6,12 +6,13 @@ The rule: what a run takes of its session is gone only when it is committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 from msgspec import UNSET
 
+from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.content import Content, is_blank, join
 from meerkat_mob.core.deferred_turn import await_calls, consume, take_turn
 from meerkat_mob.core.events import (
@@ -27,7 +28,7 @@ from meerkat_mob.core.repair import open_calls
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
-from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolVisibilityState
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import CallbackPending, MeerkatError, NoPendingBoundary, RunCancelled
@@ -114,6 +115,8 @@ class Run:
         """Calls with which it ended, because somebody else runs them."""
         self._done: tuple[ToolResult, ...] = ()
         self._filter: tuple[ToolFilter, int] | None = None
+        self._loaded: frozenset[str] = frozenset()
+        self._compacted: Compacted | None = None
 
     # -- interrupts ----------------------------------------------------------------------------
 
@@ -146,6 +149,22 @@ class Run:
         overlay = self.request.flow_tool_overlay
         lasting = (state.inherited_base_filter, state.staged_filter)
         return lasting if overlay == "all" else (*lasting, overlay)
+
+    def loaded_tools(self, kept: SessionState) -> frozenset[str]:
+        """See ``RunContext.loaded_tools``."""
+        return self._loaded.union(kept.visibility.active_requested_deferred_names)
+
+    def load_tools(self, names: Iterable[str]) -> None:
+        """See ``RunContext.load_tools``."""
+        self._loaded = self._loaded.union(names)
+
+    def compacted(self, kept: SessionState) -> Compacted:
+        """See ``RunContext.compacted``."""
+        return self._compacted or kept.compacted
+
+    def note_compaction(self, compacted: Compacted) -> None:
+        """See ``RunContext.note_compaction``."""
+        self._compacted = compacted
 
     def results(self) -> tuple[ToolResult, ...]:
         """What was staged of tools that somebody else ran."""
@@ -198,14 +217,24 @@ class Run:
         if ends and self._context_taken:
             context = mark_pending_applied(kept.context, self._context)
             after = msgspec.structs.replace(after, context=context)
-        state = kept.visibility
-        if self._filter is not None and self._filter[1] != state.active_revision:
-            active, revision = self._filter
-            visibility = msgspec.structs.replace(
-                state, active_filter=active, active_revision=revision
-            )
+        if self._compacted is not None:
+            after = msgspec.structs.replace(after, compacted=self._compacted)
+        visibility = self._visibility(kept.visibility)
+        if visibility != kept.visibility:
             after = msgspec.structs.replace(after, visibility=visibility)
         return after
+
+    def _visibility(self, state: ToolVisibilityState) -> ToolVisibilityState:
+        """What the run made of which tools are shown: the filter it took, the tools it loaded."""
+        if self._filter is not None and self._filter[1] != state.active_revision:
+            active, revision = self._filter
+            state = msgspec.structs.replace(state, active_filter=active, active_revision=revision)
+        if self._loaded:
+            names = tuple(self._loaded.union(state.active_requested_deferred_names))
+            state = msgspec.structs.replace(
+                state, active_requested_deferred_names=names, staged_requested_deferred_names=names
+            )
+        return state
 
     def began_now(self) -> tuple[RunBegan, ...]:
         """The fact that goes with the first checkpoint."""

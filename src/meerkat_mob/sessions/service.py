@@ -37,9 +37,15 @@ from meerkat_mob.store import Record
 
 
 class SessionAgent(Protocol):
-    """What a session needs of an agent. ``usage`` is cumulative over its runs."""
+    """What a session needs of an agent."""
 
-    usage: Usage
+    @property
+    def usage(self) -> Usage:
+        """What all its runs consumed."""
+        ...
+
+    @usage.setter
+    def usage(self, usage: Usage, /) -> None: ...
 
     @property
     def model(self) -> str:
@@ -63,6 +69,10 @@ class SessionAgent(Protocol):
 
     async def run_pending(self) -> RunResult:
         """A run that continues; see ``meerkat_mob.agent.Agent.run_pending``."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends what it does beside its runs. It runs no more."""
         ...
 
     def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:

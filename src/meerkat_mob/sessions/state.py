@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Final, get_args
 
 import msgspec
+from msgspec import UNSET
 
 from meerkat_mob.core.build_state import SessionBuildState
+from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.deferred_turn import DeferredTurnState
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.metadata import SessionMetadata
@@ -19,6 +21,7 @@ from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.reserved import (
     ARCHIVED,
     BUILD_STATE,
+    COMPACTION_CADENCE,
     DEFERRED_TURN,
     EXTERNAL_FILTER_KEY,
     INHERITED_FILTER_KEY,
@@ -26,6 +29,7 @@ from meerkat_mob.core.reserved import (
     SESSION_METADATA,
     SYSTEM_CONTEXT,
     TOOL_VISIBILITY,
+    CompactionCadence,
     read_tool_visibility,
 )
 from meerkat_mob.core.session import Session
@@ -44,6 +48,7 @@ _TYPED: Final = frozenset(
         TOOL_VISIBILITY.key,
         LABELS.key,
         ARCHIVED.key,
+        COMPACTION_CADENCE.key,
         EXTERNAL_FILTER_KEY,
         INHERITED_FILTER_KEY,
     }
@@ -69,6 +74,7 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     deferred: DeferredTurnState = DeferredTurnState()
     context: SystemContextState = SystemContextState()
     visibility: ToolVisibilityState = ToolVisibilityState()
+    compacted: Compacted = Compacted()
     extra: Mapping[str, Json] = {}
     answered_by: str = "other"
     events_until: int = 0
@@ -88,6 +94,8 @@ def document_of(state: SessionState) -> Session:
         metadata = SYSTEM_CONTEXT.write(metadata, state.context)
     if state.visibility != ToolVisibilityState():
         metadata = TOOL_VISIBILITY.write(metadata, state.visibility)
+    if state.compacted != Compacted():
+        metadata = COMPACTION_CADENCE.write(metadata, _cadence(state))
     if state.archived:
         metadata = ARCHIVED.write(metadata, state.archived)
     return Session(
@@ -121,8 +129,31 @@ def state_of(document: Session) -> SessionState:
         deferred=DEFERRED_TURN.read(said) or DeferredTurnState(),
         context=SYSTEM_CONTEXT.read(said) or SystemContextState(),
         visibility=read_tool_visibility(said),
+        compacted=_compacted(COMPACTION_CADENCE.read(said), document.history.answer_count),
         extra={key: value for key, value in said.items() if key not in _TYPED},
         archived=ARCHIVED.read(said) or False,
+    )
+
+
+def _cadence(state: SessionState) -> CompactionCadence:
+    """As the document says it: boundaries over the whole life of the session (CMP-6)."""
+    compacted = state.compacted
+    return CompactionCadence(
+        session_boundary_index=compacted.answers + state.transcript.answer_count,
+        last_compaction_boundary_index=compacted.at,
+        discarded_tool_calls=compacted.tool_calls or UNSET,
+    )
+
+
+def _compacted(cadence: CompactionCadence | None, answers: int) -> Compacted:
+    """Of a session that says nothing, the answers that are there are all there were (CMP-6)."""
+    if cadence is None:
+        return Compacted()
+    calls = cadence.discarded_tool_calls
+    return Compacted(
+        answers=max(cadence.session_boundary_index - answers, 0),
+        tool_calls=0 if calls is UNSET else calls,
+        at=cadence.last_compaction_boundary_index,
     )
 
 

@@ -37,7 +37,7 @@ def test_the_log_shows_who_speaks_to_whom_tools_tasks_and_the_sum(capsys: Capsys
         "sre ◐ takes #1 Find what the failing requests have in common",
         "sre → backend: ",
         "sre ✓ completes #1 Find",
-        "scribe ✓ datetime → utc=",
+        "scribe ✓ datetime → iso=",
         "member     turns  tool calls  tokens in  tokens out",
         "5 members, 42 turns, 38 tool calls, ",
         " tokens (estimated), ",

@@ -74,6 +74,7 @@ from meerkat_mob.mob.definition.model import (
     session_scoped,
     without_lifecycle_flags,
 )
+from meerkat_mob.mob.definition.output import output_of_profile
 from meerkat_mob.mob.definition.pack import (
     Pack,
     load_definition,
@@ -171,6 +172,7 @@ __all__ = (
     "load_definition",
     "load_pack",
     "missing_flags",
+    "output_of_profile",
     "parse_definition",
     "read_pack_files",
     "read_skill",

@@ -61,6 +61,7 @@ Code: TypeAlias = (
         "capability_missing",
         "duplicate_skill",
         "invalid_mob_id",
+        "invalid_output_schema",
         "invalid_schema_file",
         "invalid_skill",
         "invalid_syntax",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from meerkat_mob.errors import DefinitionInvalid
+from meerkat_mob.errors import DefinitionInvalid, InvalidOutputSchema
 from meerkat_mob.mob.definition.diagnostics import (
     Diagnostic,
     error,
@@ -19,6 +19,7 @@ from meerkat_mob.mob.definition.diagnostics import (
     warnings_of,
 )
 from meerkat_mob.mob.definition.model import MobDefinition, Profile
+from meerkat_mob.mob.definition.output import output_of_profile
 from meerkat_mob.mob.definition.skills import check_skills
 from meerkat_mob.mob.definition.validate_flow import check_flows
 
@@ -96,6 +97,10 @@ def _check_inside(definition: MobDefinition, profile: Profile, place: str) -> It
             absent = error if definition.mcp_servers else warning
             message = f"the MCP server {name!r} does not exist: add [mcp.{name}]"
             yield absent("missing_mcp_ref", f"{place}.tools.mcp[{i}]", message)
+    try:
+        output_of_profile(profile, name="answer", place=place)
+    except InvalidOutputSchema as fault:
+        yield error("invalid_output_schema", fault.path, f"{fault.what}: {fault.hint}")
     threshold = profile.max_inline_peer_notifications
     if threshold is not None and threshold < -1:
         yield error(

@@ -17,7 +17,7 @@ from meerkat_mob.mob.definition import (
     capability_warnings,
     load_pack,
 )
-from meerkat_mob.mob.tools import OFFERED
+from meerkat_mob.mob.offer import OFFERED
 from meerkat_mob.surfaces.cli.exit_codes import FAILED, OK
 from meerkat_mob.surfaces.cli.findings import Found, errors_in, found_in, show_findings
 from meerkat_mob.surfaces.cli.options import ValidateOptions

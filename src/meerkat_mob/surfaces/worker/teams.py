@@ -26,8 +26,8 @@ from meerkat_mob.mob.definition import (
     warnings_of,
 )
 from meerkat_mob.mob.events import MemberSpawned, PeersWired, SessionRef
+from meerkat_mob.mob.offer import OFFERED
 from meerkat_mob.mob.roster import Roster
-from meerkat_mob.mob.tools import OFFERED
 from meerkat_mob.mob.wiring import wiring_targets
 from meerkat_mob.surfaces.playing import ensure_playable
 

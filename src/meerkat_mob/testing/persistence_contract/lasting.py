@@ -7,17 +7,30 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.hooks import Hook, HookCall, RunResultPatch
 from meerkat_mob.core.messages import ToolResult, ToolResults
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
+from meerkat_mob.core.output_schema import output_of
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
-from meerkat_mob.core.reserved import BUILD_STATE, SESSION_METADATA
+from meerkat_mob.core.reserved import (
+    BUILD_STATE,
+    COMPACTION_CADENCE,
+    SESSION_METADATA,
+    CompactionCadence,
+)
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import deny
 from meerkat_mob.core.tools import callback_tool
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import CallbackPending, LlmFailed, SessionUnsupported, SystemContextConflict
+from meerkat_mob.errors import (
+    CallbackPending,
+    LlmFailed,
+    SessionUnsupported,
+    StructuredOutputValidationFailed,
+    SystemContextConflict,
+)
 from meerkat_mob.llm import ScriptedLlm, call, fail, say
 from meerkat_mob.sessions import PersistentSessionService, RecoveryOverrides
 from meerkat_mob.sessions.receipts import verify_receipts
@@ -385,3 +398,62 @@ async def the_first_life_s_metadata_stay(open_store: OpenStore) -> None:
         after = (await service.export_session("mine")).metadata
         same(SESSION_METADATA.read(after), SESSION_METADATA.read(before), "the metadata")
         same(dict(after), dict(before), "all of it")
+
+
+async def a_tool_that_was_loaded_is_there_after_a_restart(open_store: OpenStore) -> None:
+    """TS-6: the model asked for it once."""
+    tools = tuple(
+        msgspec.structs.replace(a_tool_that_echoes(name), deferred=True) for name in ("a", "b")
+    )
+    async with sessions_in(
+        open_store, ScriptedLlm([call("tool_catalog_load", names=["b"]), "one"])
+    ) as service:
+        session_id = await a_session(service, tools=tools)
+        await service.start_turn(session_id, a_turn())
+    llm = ScriptedLlm(["two"])
+    async with sessions_in(open_store, llm) as service:
+        await service.resume_session(session_id, RecoveryOverrides(external_tools=tools))
+        await service.start_turn(session_id, a_turn())
+        shown = [tool.name for tool in llm.requests[0].tools]
+        same(shown, ["tool_catalog_search", "tool_catalog_load", "b"], "what the model saw")
+
+
+async def an_answer_s_form_is_asked_for_after_a_restart(open_store: OpenStore) -> None:
+    """4.5: it is the session's, with the number of attempts."""
+    form = output_of({"type": "integer"}, name="n")
+    options = SessionBuildOptions(
+        session_id="mine", output_schema=form, structured_output_retries=1
+    )
+    request = CreateSessionRequest(model="scripted", initial_turn="defer", build=options)
+    async with sessions_in(open_store) as service:
+        await service.create_session(request)
+    async with sessions_in(open_store, ScriptedLlm(["one", "1", "two", "none"])) as service:
+        result = await service.start_turn("mine", a_turn())
+        same(result.structured_output, 1, "the answer")
+        with refuses(StructuredOutputValidationFailed):
+            await service.start_turn("mine", a_turn())
+
+
+async def a_compacted_history_is_there_after_a_restart(open_store: OpenStore) -> None:
+    """CMP-3, CMP-6: shorter, with its cadence, and every receipt can still be made anew."""
+    policy = CompactionPolicy(window_tokens=1, keep_turns=1, min_boundaries=2)
+    options = SessionBuildOptions(session_id="mine", compaction=policy)
+    request = CreateSessionRequest(model="scripted", initial_turn="defer", build=options)
+    async with sessions_in(open_store, ScriptedLlm(["one", "short", "two", "three"])) as service:
+        await service.create_session(request)
+        for n in range(3):
+            inputs = (f"input-{n}",)
+            await service.apply_runtime_turn("mine", f"run-{n}", a_turn(), "run_start", inputs)
+        before, heard = await service.export_session("mine"), await said(service, "mine")
+        same(len(heard), 5, "messages: a summary, and two runs")
+    llm = ScriptedLlm(["shorter", "four", "five"])
+    async with sessions_in(open_store, llm) as service:
+        same((await service.export_session("mine")).metadata, before.metadata, "its metadata")
+        same(await said(service, "mine"), heard, "the messages")
+        for _ in range(2):
+            await service.start_turn("mine", a_turn())
+        cadence = COMPACTION_CADENCE.read((await service.export_session("mine")).metadata)
+        wanted = CompactionCadence(session_boundary_index=5, last_compaction_boundary_index=3)
+        same(cadence, wanted, "the cadence")
+        checks = verify_receipts(await service.read_facts("mine"))
+        same([check.agrees for check in checks], [True, True, True], "the receipts")

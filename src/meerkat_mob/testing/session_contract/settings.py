@@ -95,6 +95,21 @@ async def a_filter_is_staged_and_then_active(open_service: OpenService) -> None:
         same(await _filters(service, session_id), (hidden, 1, hidden, 1), "after it")
 
 
+async def a_tool_that_was_loaded_stays_also_when_its_run_fails(open_service: OpenService) -> None:
+    """TS-6: it is shown from the next call on, and in later runs."""
+    llm = ScriptedLlm([call("tool_catalog_load", names=["a"]), fail("no"), "two"])
+    async with open_service(llm) as service:
+        tools = tuple(
+            msgspec.structs.replace(a_tool_that_echoes(name), deferred=True) for name in ("a", "b")
+        )
+        session_id = await a_session(service, tools=tools)
+        with refuses(LlmFailed):
+            await service.start_turn(session_id, a_turn())
+        await service.start_turn(session_id, a_turn())
+        seen = [[tool.name for tool in request.tools][2:] for request in llm.requests]
+        same(seen, [[], ["a"], ["a"]], "what each call could see")
+
+
 async def a_hidden_tool_cannot_be_called(open_service: OpenService) -> None:
     """INV-8: what the model does not see is not there; an allow list shows nothing else."""
     llm = ScriptedLlm([call("echo"), "one"])

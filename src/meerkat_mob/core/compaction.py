@@ -1,0 +1,43 @@
+"""When a history becomes shorter, and what that has taken out of it (spec sessions 3.5).
+
+A session counts its boundaries over its whole life: its answers, those that were taken out too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+FULL: Final = 0.8
+"""The part of a model's window at which a history is compacted."""
+
+
+class CompactionPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When the older part of a history gives way to a summary.
+
+    It does at 80 % of ``window_tokens``, the size of the model's window, and not again for
+    ``min_boundaries`` model calls. The last ``keep_turns`` messages of others stay, with all that
+    followed them. The summary has at most ``summary_tokens``, and takes at most ``timeout_ms``.
+    """
+
+    enabled: bool = True
+    window_tokens: Annotated[int, Meta(ge=1)] = 125_000
+    keep_turns: Annotated[int, Meta(ge=0)] = 4
+    min_boundaries: Annotated[int, Meta(ge=1)] = 3
+    summary_tokens: Annotated[int, Meta(ge=1)] = 4096
+    timeout_ms: Annotated[int, Meta(ge=1)] = 120_000
+
+    @property
+    def threshold(self) -> int:
+        """Tokens of a request from which on it is too large."""
+        return round(self.window_tokens * FULL)
+
+
+class Compacted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What compactions took out of a history so far, and at which boundary the last one was."""
+
+    answers: int = 0
+    tool_calls: int = 0
+    at: int | UnsetType = UNSET

@@ -1,0 +1,53 @@
+"""What a realm gives its members beside their models: hooks, tools, a folder to work in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob import _target
+from meerkat_mob.agent.builtins import builtin_tools
+from meerkat_mob.core.compaction import CompactionPolicy
+from meerkat_mob.core.hooks import Hook
+from meerkat_mob.core.ids import Clock
+from meerkat_mob.core.toolbox import Toolbox
+from meerkat_mob.core.tools import Tool
+
+OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins", "output_schema"})
+"""What a profile may ask for and gets in every realm, on both targets."""
+
+
+class Offer:
+    """``tools`` are for every member, ``bundles`` for the profiles that name them.
+
+    ``root`` is the folder that ``builtins`` may read and change; without one they touch no file.
+    ``compaction`` says when the histories of its members become shorter.
+    Raises ``InvalidParams`` when two tools have one name, or ``root`` is no folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        hooks: Sequence[Hook] = (),
+        tools: Iterable[Tool] = (),
+        bundles: Mapping[str, Iterable[Tool] | Toolbox] | None = None,
+        root: Path | str | None = None,
+        compaction: CompactionPolicy | UnsetType = UNSET,
+        clock: Clock = _target.now_ms,
+    ) -> None:
+        self.hooks: Final = tuple(hooks)
+        self.toolbox: Final = Toolbox(tools)
+        self.bundles: Final[Mapping[str, Toolbox]] = {
+            name: found if isinstance(found, Toolbox) else Toolbox(found)
+            for name, found in (bundles or {}).items()
+        }
+        self.compaction: Final = compaction
+        self.builtins: Final = builtin_tools(root=root, clock=clock)
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """What a profile may ask for and gets."""
+        return OFFERED.union(f"rust_bundles.{name}" for name in self.bundles)

@@ -1,0 +1,1 @@
+"""Agents with programs and servers of the host around them."""
