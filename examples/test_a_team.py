@@ -7,8 +7,7 @@ virtual clock the slow reviewer below is waited for at once, and a deadlock woul
 """
 
 from meerkat_mob import open_realm, parse_definition, spawn_team
-from meerkat_mob.testing import virtual_clock
-from meerkat_mob.testing.scripted import ScriptedLlm, call, say
+from meerkat_mob.testing import ScriptedLlm, call, say, virtual_clock
 
 TEAM = parse_definition("""
 [mob]

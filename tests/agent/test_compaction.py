@@ -35,8 +35,7 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.run_context import NoSession
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
-from meerkat_mob.llm import LlmRequest, Reply, ScriptedLlm, call, fail, hang, say
-from meerkat_mob.llm.scripted import Line
+from meerkat_mob.llm import Line, LlmRequest, Reply, ScriptedLlm, call, fail, hang, say
 from meerkat_mob.testing.builders import a_tool_that_echoes
 from tests.agent.kit import Bench, a_bench, open_calls
 

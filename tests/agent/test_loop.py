@@ -368,7 +368,7 @@ async def test_a_cancelled_run_says_so_once_and_raises_the_cancellation() -> Non
 
 
 async def test_an_answer_cut_short_is_kept_without_its_calls() -> None:
-    bench = a_bench([say("so far") & hang() & call("echo")], a_tool_that_echoes())
+    bench = a_bench([say("so far") & call("echo") & hang()], a_tool_that_echoes())
     await cancelled(asyncio.create_task(bench.agent.run("hi")))
     last = bench.transcript.view()[-1]
     text = AssistantText(data=TextData(text="so far"))

@@ -19,8 +19,7 @@ from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome, ToolProvenance
 from meerkat_mob.errors import InvalidParams
-from meerkat_mob.llm import LlmRequest, ScriptedLlm, call
-from meerkat_mob.llm.scripted import Line
+from meerkat_mob.llm import Line, LlmRequest, ScriptedLlm, call
 from meerkat_mob.testing.builders import a_tool, a_tool_that_echoes, a_tool_that_waits
 from tests.agent.kit import Bench, a_bench
 

@@ -25,8 +25,7 @@ from meerkat_mob.errors import (
     SessionNotFound,
     StoreFailed,
 )
-from meerkat_mob.llm import ScriptedLlm, call, fail, hang
-from meerkat_mob.llm.scripted import Line
+from meerkat_mob.llm import Line, ScriptedLlm, call, fail, hang
 from meerkat_mob.mob.session_service import DIGEST_FAILED, SNAPSHOT_FAILED, AppliedTurn
 from meerkat_mob.sessions import SessionService
 from meerkat_mob.store import MemoryStore

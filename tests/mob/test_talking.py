@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from meerkat_mob.core.messages import ToolResults
-from meerkat_mob.llm import ScriptedLlm, call, say
-from meerkat_mob.llm.scripted import Script
+from meerkat_mob.llm import Script, ScriptedLlm, call, say
 from meerkat_mob.mob import open_realm, spawn_team
 from tests.mob.teams import a_profile, a_team, incoming
 

@@ -54,7 +54,7 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome
 from meerkat_mob.errors import StoreFailed
 from meerkat_mob.llm import LlmEvent, LlmRequest, Reply, say
-from meerkat_mob.llm.reply import Voice
+from meerkat_mob.llm.voice import Voice
 from meerkat_mob.runtime import InputPhase, RuntimeSessionAdapter, SessionExecutor
 from meerkat_mob.runtime.inbox import Batch
 from meerkat_mob.sessions import RecoveryOverrides, RunInbox, SessionService

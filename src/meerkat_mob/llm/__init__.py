@@ -14,22 +14,25 @@ from meerkat_mob.llm.client import (
     LlmToolCallDelta,
     LlmUsage,
 )
+from meerkat_mob.llm.lines import Line, Script, asked, when
 from meerkat_mob.llm.openai_compatible import OpenAiCompatible
 from meerkat_mob.llm.performance import Performance, load_performance, parse_performance
 from meerkat_mob.llm.performing import PerformanceLlm
 from meerkat_mob.llm.plain import PlainLlm
 from meerkat_mob.llm.providers import SCRIPTED, ClientChoice, choose, open_client
 from meerkat_mob.llm.recording import Recorder, Replay
-from meerkat_mob.llm.reply import Reply, call, fail, hang, say
+from meerkat_mob.llm.reply import Call, Reply, call, fail, hang, say, think
 from meerkat_mob.llm.scripted import ScriptedLlm
 
 __all__ = (
     "SCRIPTED",
     "Assembled",
     "Assembler",
+    "Call",
     "Cassette",
     "ClientChoice",
     "Heard",
+    "Line",
     "LlmClient",
     "LlmDone",
     "LlmEvent",
@@ -47,8 +50,10 @@ __all__ = (
     "Recorder",
     "Replay",
     "Reply",
+    "Script",
     "ScriptedLlm",
     "Take",
+    "asked",
     "call",
     "choose",
     "decode_cassette",
@@ -59,4 +64,6 @@ __all__ = (
     "open_client",
     "parse_performance",
     "say",
+    "think",
+    "when",
 )

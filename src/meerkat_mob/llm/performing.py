@@ -18,8 +18,9 @@ from meerkat_mob.errors import ScriptError
 from meerkat_mob.llm.client import LlmEvent, LlmRequest
 from meerkat_mob.llm.performance import FILE_NAME, PATTERN_FLAGS, Line, Performance, Step
 from meerkat_mob.llm.progress import Progress, progress_of, texts_in
-from meerkat_mob.llm.reply import Call, Reply, Voice
+from meerkat_mob.llm.reply import Call, Reply, Text
 from meerkat_mob.llm.template import Values, filled, filled_text
+from meerkat_mob.llm.voice import Voice
 
 _SHOWN: Final = 300
 
@@ -62,17 +63,15 @@ class PerformanceLlm:
         step = Step(say=line.then) if over else line.steps[progress.steps]
         values = Values(groups=playing.groups, called=progress.called)
         try:
-            return Reply(
-                text=filled_text(step.say, values),
-                calls=tuple(
-                    Call(
-                        tool=spec.tool,
-                        args=encode_arguments({k: filled(v, values) for k, v in spec.args.items()}),
-                    )
-                    for spec in step.call
-                ),
-                pace=self._pace_s,
-            )
+            said = Text(text=filled_text(step.say, values), pace=self._pace_s)
+            calls = [
+                Call(
+                    tool=spec.tool,
+                    args=encode_arguments({k: filled(v, values) for k, v in spec.args.items()}),
+                )
+                for spec in step.call
+            ]
+            return Reply(parts=(said, *calls))
         except LookupError as fault:
             raise ScriptError(
                 detail=f"{self._source}: line[{playing.index}]: {fault.args[0]}",

@@ -15,7 +15,8 @@ import msgspec
 
 from meerkat_mob.llm.client import LlmEvent, LlmRequest
 from meerkat_mob.llm.progress import Progress, progress_of
-from meerkat_mob.llm.reply import Reply, Voice, call, say
+from meerkat_mob.llm.reply import Reply, call, say
+from meerkat_mob.llm.voice import Voice
 
 MARK: Final = "[scripted]"
 ANSWER: Final = f"{MARK} Answer:"

@@ -60,7 +60,7 @@ def progress_of(messages: Sequence[Message]) -> Progress:
     since = [messages[place] for place in range(start, len(messages))]
     return Progress(
         start=start,
-        incoming=tuple(texts_in(messages, _after_the_last_answer(messages, start), start)),
+        incoming=tuple(texts_in(messages, after_the_last_answer(messages, start), start)),
         steps=sum(isinstance(m, (AssistantMessage, AssistantFlat)) for m in since),
         called=_calls(since),
     )
@@ -76,7 +76,8 @@ def texts_in(messages: Sequence[Message], start: int, stop: int) -> Iterator[str
                 yield text
 
 
-def _after_the_last_answer(messages: Sequence[Message], stop: int) -> int:
+def after_the_last_answer(messages: Sequence[Message], stop: int) -> int:
+    """The place behind the last answer before ``stop``; 0 without one."""
     while stop and not isinstance(messages[stop - 1], (AssistantMessage, AssistantFlat)):
         stop -= 1
     return stop

@@ -1,207 +1,190 @@
-"""A model's answer as data, and how it is spoken: what every model without a server has in common.
+"""A model's answer as data: what every model without a server says.
 
-Spoken answers are deterministic: text comes in whole words, calls are numbered, and waiting is
-``asyncio.sleep``, so a virtual clock jumps over it.
+An answer is said in the order in which it is written: join its parts with ``&``. Nothing can
+follow an error or a silence.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final, TypeAlias
+import math
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.arguments import encode_arguments
-from meerkat_mob.core.content import text_of
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.messages import Message, ToolResults, text_of_message, tool_uses
+from meerkat_mob.core.messages import StopReason
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import LlmFailed
-from meerkat_mob.llm.client import (
-    LlmDone,
-    LlmEvent,
-    LlmRequest,
-    LlmTextDelta,
-    LlmToolCallComplete,
-    LlmUsage,
-)
+from meerkat_mob.errors import InvalidParams, LlmFailed
 
-_WORDS: Final = re.compile(r"\S+\s*|\s+")
-_PHRASES: Final = re.compile(r".{256}\S*\s*|.+", re.DOTALL)
-_SHORT: Final = 80
-"""Up to this many characters a text comes word by word also when nothing paces it.
+FailureReason: TypeAlias = Literal[
+    "provider_error",
+    "rate_limited",
+    "context_exceeded",
+    "auth_error",
+    "invalid_model",
+    "network_timeout",
+    "call_timeout",
+]
+"""Why a model call fails (RTY-2)."""
 
-A longer one comes in phrases: nobody watches it, and each piece is an event.
-"""
-_CHARACTERS_PER_TOKEN: Final = 4
-_TRANSCRIPTS: Final = 4096
-"""How many transcripts we know the length of; beyond that they are counted again."""
+_DETAILS: Final[Mapping[FailureReason, str]] = {
+    "provider_error": "the server is down",
+    "rate_limited": "there were too many requests",
+    "context_exceeded": "the conversation is longer than the model's context",
+    "auth_error": "the key is not known",
+    "invalid_model": "there is no such model",
+    "network_timeout": "nothing was heard for too long",
+    "call_timeout": "the call took too long",
+}
+_PASSING: Final = frozenset({"rate_limited", "network_timeout", "call_timeout"})
+"""Reasons that are always worth another try (CLI-3)."""
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Some text. ``delay`` is the time before it and ``pace`` after each word, in seconds.
+
+    Raises ``InvalidParams`` for a time that is none.
+    """
+
+    text: str
+    delay: float = 0.0
+    pace: float = 0.0
+
+    def __post_init__(self) -> None:
+        _refuse_no_times(self)
+
+
+class Thought(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A piece of reasoning, with its times as in ``Text``."""
+
+    text: str
+    delay: float = 0.0
+    pace: float = 0.0
+
+    def __post_init__(self) -> None:
+        _refuse_no_times(self)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A tool call in an answer; ``args`` are normalised JSON bytes."""
+    """A tool call. ``args`` are the bytes that the model sends: JSON, if it does its work."""
 
     tool: str
     args: msgspec.Raw
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer: text, then calls, or an error in their place.
+    """One answer: its parts in order, then its end.
 
-    ``delay`` is the time before it and ``pace`` the time after each word, in seconds. One that
-    ``hangs`` says its text and then nothing, until it is cancelled. ``usage`` is estimated unless
-    it is given; None means that the model does not say.
+    It ends with ``error``; or it ``hangs``, which is silence until it is cancelled; or well, with
+    ``stop_reason``, which follows from its calls unless it is given. ``usage`` is estimated unless
+    it is given, and None means that the model does not say; what fails or hangs tells it only if
+    it is given.
     """
 
-    text: str = ""
-    calls: tuple[Call, ...] = ()
+    parts: tuple[Text | Thought | Call, ...] = ()
     error: LlmFailed | None = None
-    delay: float = 0.0
-    pace: float = 0.0
     hangs: bool = False
     usage: Usage | UnsetType | None = UNSET
+    stop_reason: StopReason | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.hangs and self.error is not None:
+            raise InvalidParams(what="no answer both fails and hangs", hint="give one of the two")
 
     def __and__(self, other: Reply) -> Reply:
-        """Both as one answer: texts and calls after each other."""
+        """Both as one answer, after each other; of usage and stop reason the last that is given.
+
+        Raises ``InvalidParams`` when the first never comes to its end.
+        """
+        if self.error is not None or self.hangs:
+            raise InvalidParams(
+                what="nothing is said after an error or a silence", hint="put it at the end"
+            )
         return Reply(
-            text=self.text + other.text,
-            calls=self.calls + other.calls,
-            error=self.error or other.error,
-            delay=self.delay + other.delay,
-            pace=max(self.pace, other.pace),
-            hangs=self.hangs or other.hangs,
+            parts=self.parts + other.parts,
+            error=other.error,
+            hangs=other.hangs,
             usage=self.usage if other.usage is UNSET else other.usage,
+            stop_reason=self.stop_reason if other.stop_reason is UNSET else other.stop_reason,
         )
+
+    @property
+    def text(self) -> str:
+        """What it says, without its reasoning."""
+        return "".join([part.text for part in self.parts if isinstance(part, Text)])
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Its tool calls."""
+        return tuple([part for part in self.parts if isinstance(part, Call)])
 
 
 def say(
-    text: str,
+    text: str = "",
     *,
     delay: float = 0.0,
     pace: float = 0.0,
     usage: Usage | UnsetType | None = UNSET,
+    stop_reason: StopReason | UnsetType = UNSET,
 ) -> Reply:
-    """A text."""
-    return Reply(text=text, delay=delay, pace=pace, usage=usage)
+    """A text; without one, what else is given holds for the parts it is joined with.
+
+    Raises ``InvalidParams`` for a time that is none.
+    """
+    part = Text(text=text, delay=delay, pace=pace)
+    return Reply(parts=(part,), usage=usage, stop_reason=stop_reason)
+
+
+def think(text: str, *, delay: float = 0.0, pace: float = 0.0) -> Reply:
+    """A piece of reasoning. Raises ``InvalidParams`` for a time that is none."""
+    return Reply(parts=(Thought(text=text, delay=delay, pace=pace),))
 
 
 def call(tool: str, /, **args: Json) -> Reply:
     """A tool call. Join answers with ``&``: two calls at once, or a text and a call."""
-    return Reply(calls=(Call(tool=tool, args=encode_arguments(args)),))
+    return Reply(parts=(Call(tool=tool, args=encode_arguments(args)),))
 
 
 def fail(
-    detail: str = "the server is down",
+    detail: str = "",
     *,
-    reason: str = "provider_error",
-    retryable: bool = False,
+    reason: FailureReason = "provider_error",
+    retryable: bool | UnsetType = UNSET,
     retry_after_ms: int | None = None,
 ) -> Reply:
-    """An error in the place of an answer, with the facts of ``LlmFailed``."""
+    """An error, at once or after what it is joined to, with the facts of ``LlmFailed``.
+
+    Unless ``retryable`` says so, rate limits and time-outs can be retried and nothing else
+    (CLI-3). Raises ``InvalidParams`` for a reason that no model call fails for.
+    """
+    if reason not in _DETAILS:
+        raise InvalidParams(
+            what=f"no model call fails for the reason {reason!r}",
+            path="reason",
+            hint=f"use one of {', '.join(_DETAILS)}",
+        )
     error = LlmFailed(
         provider="scripted",
         reason=reason,
-        detail=detail,
+        detail=detail or _DETAILS[reason],
         hint="the script says so",
-        retryable=retryable,
+        retryable=reason in _PASSING if retryable is UNSET else retryable,
         retry_after_ms=retry_after_ms,
     )
     return Reply(error=error)
 
 
 def hang() -> Reply:
-    """No answer, until the call is cancelled."""
+    """Silence, at once or after what it is joined to, until the call is cancelled."""
     return Reply(hangs=True)
 
 
-Choose: TypeAlias = Callable[[LlmRequest], Reply]
-"""What is answered to a request."""
-
-
-class Voice:
-    """Speaks answers, with call ids of its own: ``call-1``, ``call-2`` and so on."""
-
-    def __init__(self) -> None:
-        self._calls = 0
-        self._read: dict[int, _Read] = {}
-
-    async def speak(self, request: LlmRequest, choose: Choose) -> AsyncGenerator[LlmEvent, None]:
-        """The events of the answer that is chosen, with exactly one end.
-
-        ``choose`` is asked at the first event; the ``LlmFailed`` it may raise is the answer, too.
-        """
-        try:
-            reply = choose(request)
-        except LlmFailed as error:
-            yield LlmDone(error=error)
-            return
-        await asyncio.sleep(reply.delay)  # even no delay lets others go on, as a real call does
-        pieces = _WORDS if reply.pace or len(reply.text) <= _SHORT else _PHRASES
-        for piece in pieces.findall(reply.text):
-            yield LlmTextDelta(delta=piece)
-            if reply.pace:
-                await asyncio.sleep(reply.pace)
-        if reply.hangs:
-            await asyncio.get_running_loop().create_future()
-        if reply.error is not None:
-            yield LlmDone(error=reply.error)
-            return
-        for wanted in reply.calls:
-            self._calls += 1
-            args = bytes(wanted.args).decode()
-            yield LlmToolCallComplete(id=f"call-{self._calls}", name=wanted.tool, args=args)
-        usage = self._estimate(request, reply) if reply.usage is UNSET else reply.usage
-        if usage is not None:
-            yield LlmUsage(usage=usage)
-        yield LlmDone(stop_reason="tool_use" if reply.calls else "end_turn")
-
-    def _estimate(self, request: LlmRequest, reply: Reply) -> Usage:
-        """Made-up counts, four characters for a token: of the whole request, and of the answer."""
-        asked = len(request.system_context) + self._length(request.messages)
-        written = len(reply.text)
-        for wanted in reply.calls:
-            written += len(bytes(wanted.args))
-        return Usage(
-            input_tokens=-(-asked // _CHARACTERS_PER_TOKEN),
-            output_tokens=-(-written // _CHARACTERS_PER_TOKEN),
-        )
-
-    def _length(self, messages: Sequence[Message]) -> int:
-        """Characters in a transcript. What its last request had is not counted again.
-
-        A transcript is known by its first message, and that it only grew by the last one counted.
-        """
-        count = len(messages)
-        if not count:
-            return 0
-        place, length = 0, 0
-        read = self._read.get(id(messages[0]))
-        if read and read.count <= count and messages[read.count - 1] is read.last:
-            place, length = read.count, read.length
-        while place < count:
-            length += _characters(messages[place])
-            place += 1
-        if len(self._read) >= _TRANSCRIPTS:
-            self._read.clear()
-        self._read[id(messages[0])] = _Read(count=count, length=length, last=messages[-1])
-        return length
-
-
-class _Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How much of a transcript was counted, up to which message."""
-
-    count: int
-    length: int
-    last: Message
-
-
-def _characters(message: Message) -> int:
-    if isinstance(message, ToolResults):
-        return sum(len(text_of(result.content)) for result in message.results)
-    length = len(text_of_message(message))
-    for use in tool_uses(message):
-        length += len(bytes(use.args))
-    return length
+def _refuse_no_times(part: Text | Thought) -> None:
+    for name, value in (("delay", part.delay), ("pace", part.pace)):
+        if not 0 <= value < math.inf:
+            raise InvalidParams(
+                what=f"{value!r} is no time to wait", path=name, hint="give seconds"
+            )

@@ -5,8 +5,9 @@ are in ``session_contract`` and ``store_contract``.
 """
 
 from meerkat_mob.llm.cassette import Cassette, decode_cassette, encode_cassette
+from meerkat_mob.llm.lines import Line, Script, asked, when
 from meerkat_mob.llm.recording import Recorder, Replay
-from meerkat_mob.llm.reply import Call, Reply, call, fail, hang, say
+from meerkat_mob.llm.reply import Call, Reply, call, fail, hang, say, think
 from meerkat_mob.llm.scripted import ScriptedLlm
 from meerkat_mob.testing.builders import (
     a_clock,
@@ -33,10 +34,12 @@ from meerkat_mob.testing.virtual_clock import VirtualClockLoop, run
 __all__ = (
     "Call",
     "Cassette",
+    "Line",
     "Recorder",
     "Refusal",
     "Replay",
     "Reply",
+    "Script",
     "ScriptedLlm",
     "VirtualClockLoop",
     "a_clock",
@@ -53,6 +56,7 @@ __all__ = (
     "a_tool_that_waits",
     "a_turn",
     "a_turn_at",
+    "asked",
     "call",
     "decode_cassette",
     "encode_cassette",
@@ -66,4 +70,6 @@ __all__ = (
     "some_ids",
     "the_loop_s_clock",
     "the_next",
+    "think",
+    "when",
 )

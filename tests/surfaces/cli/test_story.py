@@ -21,7 +21,7 @@ from meerkat_mob.surfaces.cli.story import (
     Tally,
     Used,
 )
-from meerkat_mob.testing.scripted import Reply, ScriptedLlm, call, fail, say
+from meerkat_mob.testing import Reply, ScriptedLlm, call, fail, say
 from tests.surfaces.cli.kit import PAIR
 
 Script = Mapping[str, Sequence[Reply | str]]
