@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -107,29 +107,31 @@ def test_each_word_there_is_stands_in_a_row() -> None:
     def words(schema: Json) -> set[str]:
         if isinstance(schema, Mapping):
             return set(schema).union(*map(words, schema.values()))
-        return set().union(*map(words, schema)) if isinstance(schema, list) else set()
+        if isinstance(schema, str) or not isinstance(schema, Sequence):
+            return set()
+        return {word for one in schema for word in words(one)}
 
-    there = set().union(*(words(row[0]) for row in ROWS))
+    there = {word for row in ROWS for word in words(row[0])}
     assert {*ARGUMENTS, *SCHEMAS, *SCHEMA_LISTS, *MAPS, "$ref"} <= there
     assert ANNOTATIONS & there
 
 
-@pytest.mark.parametrize(
-    ("schema", "value", "told"),
-    [
-        (A_TREE, {"n": 1, "kids": [{"n": "x"}]}, "$.kids[0].n: expected integer, and it is string"),
-        ({"required": ["a"]}, {}, "$: the field 'a' is missing"),
-        (A_TREE, {"n": 1, "m": 2}, "$.m: no such field; there are: n, kids"),
-        ({"enum": ["a", "b"]}, "c", '$: it must be one of ["a","b"]'),
-        (
-            {"anyOf": [{"type": "null"}, {"properties": {"a": A_TEXT}, "type": "object"}]},
-            {"a": 1},
-            "$.a: expected string, and it is number",
-        ),
-        ({"oneOf": [{}, {}]}, 1, "$: it fits 2 alternatives, and must fit exactly one"),
-        ({"minItems": 2}, [1], "$: it must have at least 2 items, and has 1"),
-    ],
-)
+FAULTS: list[tuple[Json, Json, str]] = [
+    (A_TREE, {"n": 1, "kids": [{"n": "x"}]}, "$.kids[0].n: expected integer, and it is string"),
+    ({"required": ["a"]}, {}, "$: the field 'a' is missing"),
+    (A_TREE, {"n": 1, "m": 2}, "$.m: no such field; there are: n, kids"),
+    ({"enum": ["a", "b"]}, "c", '$: it must be one of ["a","b"]'),
+    (
+        {"anyOf": [{"type": "null"}, {"properties": {"a": A_TEXT}, "type": "object"}]},
+        {"a": 1},
+        "$.a: expected string, and it is number",
+    ),
+    ({"oneOf": [{}, {}]}, 1, "$: it fits 2 alternatives, and must fit exactly one"),
+    ({"minItems": 2}, [1], "$: it must have at least 2 items, and has 1"),
+]
+
+
+@pytest.mark.parametrize(("schema", "value", "told"), FAULTS)
 def test_a_fault_says_where_and_why(schema: Json, value: Json, told: str) -> None:
     assert str(JsonSchema(schema).fault(value)) == told
 
@@ -185,13 +187,13 @@ def test_a_schema_without_an_end_is_refused_or_told() -> None:
     chain: dict[str, Json] = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(400)}
     with pytest.raises(InvalidOutputSchema, match="nests too deeply"):
         JsonSchema({"$ref": "#/$defs/a0", "$defs": {**chain, "a400": {}}})
-    for circle in (
+    circles: tuple[Json, ...] = (
         {"$ref": "#"},
         {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]},
         {"not": {"$ref": "#"}},
-    ):
-        fault = JsonSchema(circle).fault(1)
-        assert circle == {"not": {"$ref": "#"}} or "does not come to an end" in str(fault)
+    )
+    for circle in circles:
+        assert "does not come to an end" in str(JsonSchema(circle).fault(1))
 
 
 def test_a_long_value_is_looked_at_to_its_end() -> None:

@@ -10,8 +10,7 @@ import pytest
 from meerkat_mob import open_realm
 from meerkat_mob.agent.shell import Shell
 from meerkat_mob.core.messages import SystemNotice
-from meerkat_mob.llm import LlmRequest, ScriptedLlm, call
-from meerkat_mob.llm.scripted import Line
+from meerkat_mob.llm import Line, LlmRequest, ScriptedLlm, call
 from meerkat_mob.mob.definition import ToolConfig
 from meerkat_mob.mob.events import CapabilityMissing
 from tests.mob.teams import a_profile, a_team

@@ -33,12 +33,15 @@ class Look:
 
     def __init__(self, places: Mapping[str, Json]) -> None:
         self._places, self._left = places, MOST
+        self.endless: SchemaFault | None = None
+        """That the schema led nowhere: then nothing else counts, also not behind a ``not``."""
 
     def at(self, schema: Json, value: Json, path: str, depth: int) -> SchemaFault | None:
         """Why the value does not fit there."""
         self._left -= 1
         if depth > DEEPEST or self._left < 0:
-            return _fault(path, "the schema does not come to an end on this value")
+            self.endless = _fault("$", "the schema does not come to an end on this value")
+            return self.endless
         if schema is True or not isinstance(schema, Mapping):
             return None if schema is not False else _fault(path, "nothing may be here")
         if "$ref" in schema:

@@ -18,4 +18,6 @@ class JsonSchema:
 
     def fault(self, value: Json) -> SchemaFault | None:
         """The first reason why the value does not fit; None when it does."""
-        return Look(self._places).at(self._root, value, "$", 0)
+        look = Look(self._places)
+        fault = look.at(self._root, value, "$", 0)
+        return look.endless or fault
