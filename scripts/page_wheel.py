@@ -136,8 +136,13 @@ def astray(
 
 
 def imports(node: ast.AST, *, in_function: bool = False) -> Iterator[tuple[int, bool, str]]:
-    """Each imported name in full, with its line, and whether it waits for a function's call."""
+    """Each imported name in full, with its line, and whether it waits for a function's call.
+
+    What stands under ``if TYPE_CHECKING`` is imported by nobody.
+    """
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+            continue
         if isinstance(child, (ast.Import, ast.ImportFrom)):
             source = f"{child.module}." if isinstance(child, ast.ImportFrom) else ""
             for alias in child.names:

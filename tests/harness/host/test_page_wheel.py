@@ -139,6 +139,12 @@ def test_what_is_left_out_may_import_itself_and_names_alike_are_not_meant() -> N
     assert astray(a_package(car="import ours.engineer\nimport engine"), [ENGINE], []) == []
 
 
+def test_what_only_a_type_checker_imports_is_imported_by_nobody() -> None:
+    code = "if TYPE_CHECKING:\n    import ours.engine\n"
+    assert astray(a_package(car=code), [ENGINE], []) == []
+    assert astray(a_package(car=code.replace("TYPE_CHECKING", "True")), [ENGINE], []) != []
+
+
 def test_an_entry_for_which_there_is_no_module_is_refused() -> None:
     (fault,) = stale(a_package(), [ENGINE, LeftOut(module="ours.wing", reason="none")])
     assert fault == "web/wheels.toml leaves out ours.wing, which does not exist: strike it out"
