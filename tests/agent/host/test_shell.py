@@ -31,8 +31,12 @@ class Board:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
         self.refuses = False
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.answers.set()
 
     async def began(self, job_id: str, name: str) -> None:
+        self.asked.set()
+        await self.answers.wait()
         if self.refuses:
             raise ToolFailed("no more jobs")
         self.told.append((job_id, name))
@@ -151,6 +155,23 @@ async def test_of_a_long_output_the_beginning_and_the_end_are_kept(tmp_path: Pat
         assert (await desk.run("head -c 1000 /dev/zero | tr '\\0' x"))["stdout"] == "x" * 1000
 
 
+async def test_a_character_across_the_middle_stays_whole_when_nothing_is_left_out(
+    tmp_path: Path,
+) -> None:
+    async with a_desk(tmp_path, limits=ShellLimits(output_bytes=200)) as desk:
+        assert (await desk.run(f"printf %s {'a' + 'é' * 60}"))["stdout"] == "a" + "é" * 60
+
+
+async def test_an_environment_that_no_process_can_have_is_told(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, env={"A": "a\0b"}) as desk:
+        assert "cannot be started" in str((await desk.outcome("shell", command="ls")).content)
+        await desk.run("ls", background=True)
+        await asyncio.wait([cast("asyncio.Task[None]", desk.jobs.find("job-1").task)])
+        status = await desk.told("shell_job_status", job_id="job-1")
+        assert (status["status"], status["error"]) == ("failed", "embedded null byte")
+        assert desk.board.told[1:] == [("job-1", "failed")]
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [
@@ -203,13 +224,14 @@ async def test_what_it_leaves_behind_ends_with_it(tmp_path: Path) -> None:
         await gone(tmp_path / "child")
 
 
-async def test_what_has_left_its_group_is_not_waited_for(tmp_path: Path) -> None:
+async def test_what_has_left_its_group_is_neither_waited_for_nor_counted_as_its_time(
+    tmp_path: Path,
+) -> None:
+    leave = "setsid sh -c 'echo $$ > child; exec sleep 60' & while [ ! -s child ]; do :; done"
     async with a_desk(tmp_path) as desk:
-        ended = await desk.run("setsid sleep 30 & echo $! > child; echo done", timeout_secs=20)
+        ended = await desk.run(f"{leave}; echo done", timeout_secs=1.5)
+        os.kill(int((tmp_path / "child").read_text()), 9)
         assert ended == {"exit_code": 0, "stdout": "done\n", "stderr": ""}
-        pid = int((tmp_path / "child").read_text())
-        if is_alive(pid):
-            os.kill(pid, 9)
 
 
 async def test_an_interrupted_run_ends_its_command_at_once(tmp_path: Path) -> None:
@@ -277,6 +299,20 @@ async def test_jobs_end_with_their_member(tmp_path: Path) -> None:
         await gone(tmp_path / "shell")
         assert [status for _, status in desk.board.told[2:]] == ["cancelled", "cancelled"]
         assert (await desk.outcome("shell", command="ls", background=True)).is_error
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_a_job_cancelled_before_it_began_never_begins(tmp_path: Path, closed: bool) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.board.answers.clear()
+        start = asyncio.ensure_future(desk.run("touch begun", background=True))
+        await desk.board.asked.wait()
+        await (desk.jobs.aclose() if closed else desk.jobs.cancel("job-1"))
+        desk.board.answers.set()
+        assert await start == {"job_id": "job-1", "status": "cancelled"}
+        assert desk.jobs.find("job-1").task is None
+        assert desk.board.told == [("job-1", "touch begun"), ("job-1", "cancelled")]
+        assert not (tmp_path / "begun").exists()
 
 
 async def test_a_job_has_its_time_and_only_so_many_run(tmp_path: Path) -> None:

@@ -53,7 +53,10 @@ class ShellJobs:
         self._closed = False
 
     async def start(self, command: str, process: Command, seconds: float) -> Job:
-        """Starts a job, and returns at once. Raises ``ToolFailed`` when too many are at work."""
+        """Starts a job, and returns at once. Raises ``ToolFailed`` when too many are at work.
+
+        One that is cancelled while the board is told of it never begins.
+        """
         busy = [job for job in self._jobs.values() if job.status == "running"]
         if self._closed or len(busy) >= self._most:
             raise ToolFailed(f"{len(busy)} jobs are at work, and no more may begin: cancel one")
@@ -64,7 +67,10 @@ class ShellJobs:
         except BaseException:
             del self._jobs[job.id]
             raise
-        job.task = asyncio.create_task(self._follow(job, seconds), name=f"job {job.id}")
+        if job.status == "running":
+            job.task = asyncio.create_task(self._follow(job, seconds), name=f"job {job.id}")
+        else:
+            await self._board.ended(job.id, job.status, self._detail(job))
         self._forget_old()
         return job
 
@@ -75,7 +81,7 @@ class ShellJobs:
             job.status = "timed_out" if job.ended.timed_out else "completed" if fine else "failed"
         except asyncio.CancelledError:
             job.status = "cancelled"
-        except OSError as fault:
+        except (OSError, ValueError) as fault:
             job.status, job.fault = "failed", str(fault)
         await self._board.ended(job.id, job.status, self._detail(job))
 
@@ -104,7 +110,9 @@ class ShellJobs:
     async def cancel(self, job_id: str) -> Job:
         """Ends a job, and waits until it has. One that has ended stays as it is."""
         job = self.find(job_id)
-        if job.task is not None and not job.task.done():
+        if job.task is None and job.status == "running":  # its board is being told of it
+            job.status = "cancelled"
+        elif job.task is not None and not job.task.done():
             job.task.cancel()
             await asyncio.wait([job.task])
             if job.status == "running":  # it was ended before it had begun

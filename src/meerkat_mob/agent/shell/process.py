@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import msgspec
 
-from meerkat_mob.agent.processes import TERM, end_group
+from meerkat_mob.agent.processes import KILL, TERM, end_group
 
 SHELL: Final = "/bin/sh"
 GRACE: Final = 2.0
@@ -40,7 +40,7 @@ class Command:
         self._talk = _Talk(output_bytes)
 
     async def run(self, seconds: float) -> Ended:
-        """Runs it for at most so long. Raises ``OSError`` when it cannot be started."""
+        """Runs it for so long at most. Raises ``OSError`` or ``ValueError`` if it cannot start."""
         transport, _ = await asyncio.get_running_loop().subprocess_exec(
             lambda: self._talk,
             SHELL,
@@ -55,12 +55,13 @@ class Command:
         try:
             try:
                 async with asyncio.timeout(seconds):
-                    await self._talk.done.wait()
+                    await self._talk.exited.wait()
             except TimeoutError:
                 timed_out = True
                 await self._end_in_time(transport)
+            await self._talk.done.wait()
         finally:
-            end_group(transport)
+            _end(transport, KILL)
             transport.close()  # what somebody outside of the group holds open is not waited for
             await self._talk.gone.wait()
         return Ended(
@@ -76,13 +77,19 @@ class Command:
         return self._talk.outputs[_OUT].text, self._talk.outputs[_ERR].text
 
     async def _end_in_time(self, transport: asyncio.SubprocessTransport) -> None:
-        end_group(transport, TERM)
+        _end(transport, TERM)
         try:
             async with asyncio.timeout(GRACE):
-                await self._talk.done.wait()
+                await self._talk.exited.wait()
         except TimeoutError:
-            end_group(transport)
+            _end(transport, KILL)
             await self._talk.exited.wait()
+
+
+def _end(transport: asyncio.SubprocessTransport, signal: int) -> None:
+    """Once it has exited its group was ended, and its number may be another's."""
+    if transport.get_returncode() is None:
+        end_group(transport, signal)
 
 
 class _Output:
@@ -109,13 +116,11 @@ class _Output:
     @property
     def text(self) -> str:
         self._cut()
+        if not self.left_out:  # a character may begin in the one and end in the other
+            return (self._head + self._tail).decode(errors="replace")
         head = self._head.decode(errors="replace")
         tail = self._tail.decode(errors="replace")
-        return (
-            f"{head}\n[… {self.left_out} bytes left out …]\n{tail}"
-            if self.left_out
-            else head + tail
-        )
+        return f"{head}\n[… {self.left_out} bytes left out …]\n{tail}"
 
 
 class _Talk(asyncio.SubprocessProtocol):

@@ -91,7 +91,7 @@ class Shell:
             seconds = args.timeout_secs or limits.timeout
             try:
                 return _told(await process.run(min(seconds, limits.longest)))
-            except OSError as fault:
+            except (OSError, ValueError) as fault:
                 raise ToolFailed(f"the command cannot be started: {fault}") from fault
 
         async def show(args: OneJob) -> Json:
