@@ -34,7 +34,12 @@ class MemberJobs:
         )
         registry = self._registry
         await registry.register_operation(spec)
-        await registry.provisioning_succeeded(job_id)
+        try:
+            await registry.provisioning_succeeded(job_id)
+        except BaseException:
+            with suppress(MeerkatError):
+                await registry.abort_provisioning(job_id, "it was stopped before it began")
+            raise
 
     async def ended(
         self,
