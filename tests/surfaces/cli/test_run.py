@@ -157,6 +157,9 @@ def test_without_a_key_nothing_starts_and_every_way_out_is_named(
         ),
         (["--model", "scripted", "--api-key", "k"], "--api-key: it has no effect"),
         (["--script", "x.toml", "--model", "gpt-5"], "--model: it has no effect"),
+        (["--model", "scripted", "--shell"], "--shell: commands must begin somewhere"),
+        (["--model", "scripted", "--root", "."], "--root: no member works on files"),
+        (["--model", "scripted", "--root", ".", "--shell"], "--shell: no member has a shell"),
         (["--model", "gpt-5", "--pace", "10"], "--pace: it has no effect"),
         (["--model", "scripted", "--member", "lead"], "'lead' is not of the form profile=id"),
         (["--model", "scripted", "--member", "lead=a", "--member", "worker=a"], "two members"),
@@ -240,3 +243,39 @@ def test_a_team_that_is_not_done_in_time_names_who_is_at_work(capsys: Capsys) ->
     ended = played(capsys, "--pace", "1000", "--timeout", "0.05")
     assert ended.code == 14
     assert "still at work: commander" in ended.err
+
+
+DEV = """
+[mob]
+id = "solo"
+
+[profiles.dev]
+model = "gpt-5-mini"
+tools = { comms = true, builtins = true, shell = true }
+"""
+WORK = """
+[[line]]
+profile = "dev"
+when = "Go"
+then = "Done."
+
+[[line.call]]
+tool = "shell"
+args = { command = "cat notes; echo more >> notes" }
+"""
+
+
+def test_a_member_works_below_the_root_and_with_a_shell_if_it_is_given_one(
+    capsys: Capsys, tmp_path: Path
+) -> None:
+    team, script, root = a_team(tmp_path, DEV), tmp_path / "script.toml", tmp_path / "work"
+    script.write_text(WORK, encoding="utf-8")
+    argv = ("run", team, "Go", "--script", script, "--root", root)
+    assert "root" in called(capsys, *argv).err  # there is no such folder
+    root.mkdir()
+    (root / "notes").write_text("one\n", encoding="utf-8")
+    without = called(capsys, *argv)
+    assert (without.code, "no tool 'shell'" in without.err) == (0, True)
+    ended = called(capsys, *argv, "--shell")
+    assert (ended.code, ended.out) == (0, "Done.\n")
+    assert (root / "notes").read_text(encoding="utf-8") == "one\nmore\n"

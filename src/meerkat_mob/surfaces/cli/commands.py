@@ -96,6 +96,15 @@ def cli() -> None:
     "kept.",
 )
 @click.option("--id", "mob_id", metavar="NAME", help="Name the team; a realm has each name once.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Let members with builtins read and change the files in this folder.",
+)
+@click.option(
+    "--shell", is_flag=True, help="Let members with a shell run commands, as you, from --root on."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the answer and nothing else.")
 @_compat
@@ -114,6 +123,8 @@ def run(
     timeout: float | None,
     realm: Path | None,
     mob_id: str | None,
+    root: Path | None,
+    shell: bool,
     as_json: bool,
     quiet: bool,
     compat: Literal["0.8", "0.5"],
@@ -147,6 +158,8 @@ def run(
         compat=compat,
         realm=realm,
         mob_id=mob_id,
+        root=root,
+        shell=shell,
     )
     return ended(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
 

@@ -20,7 +20,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``meerkat-mob run``. ``members`` holds ``profile=id`` texts; ``timeout`` is in seconds.
 
     ``pace_ms`` is the time between two words of a scripted text; None leaves it to the terminal.
-    ``realm`` is the folder where the team is kept, ``mob_id`` the name it gets there.
+    ``realm`` is the folder where the team is kept, ``mob_id`` the name it gets there. ``root`` is
+    the folder that ``builtins`` work in, and where commands begin when there is a ``shell``.
     """
 
     definition: Path
@@ -38,6 +39,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     compat: Compat = "0.8"
     realm: Path | None = None
     mob_id: str | None = None
+    root: Path | None = None
+    shell: bool = False
 
     @property
     def scripted(self) -> bool:
@@ -106,6 +109,10 @@ def check_options(options: RunOptions) -> None:
     """Raises ``InvalidParams`` for a blank task and for options that have no effect together."""
     if not options.task.strip():
         raise InvalidParams(what="the task is blank", path="TASK", hint="say what is to be done")
+    if options.shell and options.root is None:
+        raise InvalidParams(
+            what="commands must begin somewhere", path="--shell", hint="name a folder with --root"
+        )
     if options.script is not None and options.model not in {None, SCRIPTED}:
         _no_effect("--model", "--script answers for every member")
     if options.scripted:

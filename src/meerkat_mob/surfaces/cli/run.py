@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TypeAlias
 
@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.text import Text
 
 from meerkat_mob._target import now_ms
-from meerkat_mob.errors import MeerkatError, ProfileNotFound
+from meerkat_mob.agent.shell import Shell
+from meerkat_mob.errors import InvalidParams, MeerkatError, ProfileNotFound
 from meerkat_mob.llm import LlmClient, choose
 from meerkat_mob.mob import AnyEvent, Mob, addressee, default_members, open_realm, spawn_team
 from meerkat_mob.mob.definition import (
     MobDefinition,
     Pack,
+    ToolConfig,
     load_pack,
     warnings_of,
 )
@@ -49,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lead: str
     llm: LlmClient | None
     by: str
+    shell: Shell | None = None
 
 
 def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
@@ -72,7 +75,25 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
         for model in models:
             choose(model, base_url=options.base_url, api_key=options.api_key, env=os.environ)
     by = voice_in_words(options, pack, models)
-    return Plan(definition=definition, members=members, lead=lead, llm=llm, by=by)
+    shell = _shell(options, [definition.profiles[profile].tools for profile in members.values()])
+    return Plan(definition=definition, members=members, lead=lead, llm=llm, by=by, shell=shell)
+
+
+def _shell(options: RunOptions, wanted: Sequence[ToolConfig]) -> Shell | None:
+    """The shell of the run, if there is to be one. Refuses what nobody in the team would use."""
+    if options.shell and not any(tools.shell for tools in wanted):
+        raise InvalidParams(
+            what="no member has a shell", path="--shell", hint="leave it out, or set tools.shell"
+        )
+    if options.root is None:
+        return None
+    if not options.shell and not any(tools.builtins for tools in wanted):
+        raise InvalidParams(
+            what="no member works on files",
+            path="--root",
+            hint="leave it out, or set tools.builtins",
+        )
+    return Shell(options.root) if options.shell else None
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +125,12 @@ async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
     watching: asyncio.Task[None] | None = None
     try:
         async with open_realm(
-            options.realm, llm=plan.llm, base_url=options.base_url, api_key=options.api_key
+            options.realm,
+            llm=plan.llm,
+            base_url=options.base_url,
+            api_key=options.api_key,
+            root=options.root,
+            shell=plan.shell,
         ) as realm:
             mob = await realm.create_mob(plan.definition)
             watching = asyncio.create_task(_watch(mob, see))
