@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from meerkat_mob.core.build_state import MobToolAuthorityContext
 from meerkat_mob.core.content import ImageBlock
-from meerkat_mob.core.messages import ToolResult, UserMessage, text_of_message
+from meerkat_mob.core.messages import SystemNotice, ToolResult, UserMessage, text_of_message
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.requests import StartTurnRequest
 from meerkat_mob.core.system_context import PendingAppend
-from meerkat_mob.core.tool_visibility import allow, deny
+from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
 from meerkat_mob.errors import MeerkatError
 from meerkat_mob.llm import LlmEvent, LlmRequest, Reply, ScriptedLlm, call, fail, say
 from meerkat_mob.llm.client import LlmToolCallComplete
@@ -61,24 +61,36 @@ class Numbered:
 
 
 Act: TypeAlias = Callable[[SessionService, str], Awaitable[object]]
-TOOLS = (a_tool_that_echoes(),)
+TOOLS = (
+    a_tool_that_echoes(),
+    *(replace(a_tool_that_echoes(name), deferred=True) for name in ("later", "never")),
+)
 IMAGE = ImageBlock(media_type="image/png", source="inline", data="aGk=")
 
 
 def answer(request: LlmRequest) -> Reply:
-    """What the prompt asks for: a failure, a call, or a word."""
-    last = request.messages[-1]
+    """What the prompt asks for: a failure, a call, or a word; and what it was told and shown."""
+    notices = [m.body for m in request.messages if isinstance(m, SystemNotice)]
+    last = [m for m in request.messages if not isinstance(m, SystemNotice)][-1]
     text = text_of_message(last)
+    if isinstance(last, UserMessage) and "load" in text:
+        return call("tool_catalog_load", names=["later"])
     if isinstance(last, UserMessage) and "fail" in text:
         return fail("no")
     if isinstance(last, UserMessage) and "call" in text:
         return call("echo", n=len(request.messages)) & call("echo")
-    return say(f"{len(request.messages)} {request.model} {request.system_context}")
+    shown = [tool.name for tool in request.tools]
+    return say(
+        f"{len(request.messages)} {request.model} {request.system_context} {notices} {shown}"
+    )
 
 
-def a_turn(prompt: str, *, late: str | None = None, pending: bool = False) -> Act:
+def a_turn(
+    prompt: str, *, late: str | None = None, pending: bool = False, without: str | None = None
+) -> Act:
     content = (IMAGE,) if prompt == "image" else prompt
-    kind = StartTurnRequest(prompt=content, system_prompt=late)
+    overlay: ToolFilter = "all" if without is None else deny([without])
+    kind = StartTurnRequest(prompt=content, system_prompt=late, flow_tool_overlay=overlay)
     if pending:
         kind = StartTurnRequest(prompt=content, execution_kind="resume_pending")
     return lambda service, name: service.start_turn(name, kind)
@@ -113,6 +125,8 @@ ACTS: dict[str, Act] = {
     "say": a_turn("hi"),
     "say an image": a_turn("image"),
     "call": a_turn("call"),
+    "load": a_turn("load"),
+    "say without": a_turn("hi", without="echo"),
     "fail": a_turn("fail"),
     "say late": a_turn("hi", late="late"),
     "say nothing": a_turn(""),
@@ -188,6 +202,7 @@ class Pair:
 
 
 @example([("branch", "s"), ("archive", "s+"), ("branch", "s")], False, "")
+@example([("say", "s"), ("hide", "s"), ("restart", "s"), ("say", "s")], False, "")
 @given(steps, st.booleans(), st.sampled_from(["", "kept"]))
 async def test_a_restart_is_never_noticed(
     steps: list[tuple[str, str]], prompted: bool, staged: str

@@ -68,16 +68,25 @@ class Catalogue:
         ToolSet(self._all())
         self._control = control_tools(self._shelf, context)
         self._state: object = None
-        self.now = self._scope((), frozenset())
+        self.now = self._lasting = self._scope((), frozenset())
 
-    def look(self, turn: int) -> ScopeNews | None:
-        """Asks what there is. Returns what is not as it was in the last turn, if anything."""
-        filters, loaded = self._context.tool_filters(), self._context.loaded_tools()
-        state = (tuple([box.revision for box in self._toolboxes]), filters, loaded)
-        if state == self._state:
+    def look(self, turn: int, *, is_first: bool) -> ScopeNews | None:
+        """Asks what there is. Returns what is not as it was in the last turn, if anything.
+
+        For a model that has never answered, nothing is. What a run hid for itself is forgotten
+        with it, and an agent that goes on with a session begins where its last one left off.
+        """
+        lasting, loaded = self._context.tool_filters(), self._context.loaded_tools()
+        overlay = self._context.overlay()
+        state = (tuple([box.revision for box in self._toolboxes]), lasting, overlay, loaded)
+        if state == self._state and (turn or overlay == "all"):
             return None
-        is_first, self._state = self._state is None, state
-        before, self.now = self.now, self._scope(filters, loaded)
+        before = self.now if turn else self._lasting
+        if self._state is None:
+            before = self._scope(*self._context.former_scope())
+        self._state, self._lasting = state, self._scope(lasting, loaded)
+        is_plain = overlay == "all"
+        self.now = self._lasting if is_plain else self._scope((*lasting, overlay), loaded)
         changes = () if is_first else tuple(_changes(before, self.now, turn))
         return ScopeNews(changes=changes, body=_body(before, self.now)) if changes else None
 

@@ -86,7 +86,8 @@ class Surroundings:
 
     def _look_at_tools(self, turn: int) -> None:
         """The notice of a change stays until the next one, or the end of the run."""
-        news = self._catalogue.look(turn)
+        answers = self._transcript.answer_count + self._context.compacted().answers
+        news = self._catalogue.look(turn, is_first=not answers)
         if news is None:
             return
         for change in news.changes:

@@ -40,8 +40,19 @@ class RunContext(Protocol):
         """The filters in force for the next model call; what was staged takes effect now."""
         ...
 
+    def overlay(self) -> ToolFilter:
+        """What hides tools in this run alone, beside the filters (TS-4)."""
+        ...
+
     def loaded_tools(self) -> frozenset[str]:
         """The deferred tools that the model has asked for, in this run or before (TS-6)."""
+        ...
+
+    def former_scope(self) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
+        """The filters, and the deferred tools, that the session's last run went by.
+
+        Asked for once by an agent that goes on with a session, to know what its model has seen.
+        """
         ...
 
     def load_tools(self, names: Iterable[str]) -> None:
@@ -108,9 +119,17 @@ class NoSession:
         """None."""
         return ()
 
+    def overlay(self) -> ToolFilter:
+        """It hides none."""
+        return "all"
+
     def loaded_tools(self) -> frozenset[str]:
         """Those that were asked for since it began."""
         return frozenset(self._loaded)
+
+    def former_scope(self) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
+        """None and none."""
+        return (), frozenset()
 
     def load_tools(self, names: Iterable[str]) -> None:
         """Remembers them as long as it is there."""

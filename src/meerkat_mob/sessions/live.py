@@ -358,9 +358,17 @@ class LiveSession:
         """The filters in force for the next model call."""
         return self._run.take_filters(self.kept) if self._run is not None else ()
 
+    def overlay(self) -> ToolFilter:
+        """What hides tools in this run alone."""
+        return "all" if self._run is None else self._run.request.flow_tool_overlay
+
     def loaded_tools(self) -> frozenset[str]:
         """The deferred tools that the model has asked for."""
         return self._run.loaded_tools(self.kept) if self._run is not None else frozenset()
+
+    def former_scope(self) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
+        """What the last run's model was shown by."""
+        return ((), frozenset()) if self._run is None else self._run.former_scope(self.kept)
 
     def load_tools(self, names: Iterable[str]) -> None:
         """The model asks for deferred tools."""

@@ -116,6 +116,7 @@ class Run:
         self._done: tuple[ToolResult, ...] = ()
         self._filter: tuple[ToolFilter, int] | None = None
         self._loaded: frozenset[str] = frozenset()
+        self._shown: frozenset[str] | None = None
         self._compacted: Compacted | None = None
 
     # -- interrupts ----------------------------------------------------------------------------
@@ -146,13 +147,19 @@ class Run:
         """See ``RunContext.tool_filters``."""
         state = kept.visibility
         self._filter = (state.staged_filter, state.staged_revision)
-        overlay = self.request.flow_tool_overlay
-        lasting = (state.inherited_base_filter, state.staged_filter)
-        return lasting if overlay == "all" else (*lasting, overlay)
+        return state.inherited_base_filter, state.staged_filter
 
     def loaded_tools(self, kept: SessionState) -> frozenset[str]:
         """See ``RunContext.loaded_tools``."""
-        return self._loaded.union(kept.visibility.active_requested_deferred_names)
+        asked = kept.visibility.staged_requested_deferred_names
+        self._shown = found = self._loaded.union(asked)
+        return found
+
+    def former_scope(self, kept: SessionState) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
+        """See ``RunContext.former_scope``."""
+        state = kept.visibility
+        filters = (state.inherited_base_filter, state.active_filter)
+        return filters, frozenset(state.active_requested_deferred_names)
 
     def load_tools(self, names: Iterable[str]) -> None:
         """See ``RunContext.load_tools``."""
@@ -230,10 +237,11 @@ class Run:
             active, revision = self._filter
             state = msgspec.structs.replace(state, active_filter=active, active_revision=revision)
         if self._loaded:
-            names = tuple(self._loaded.union(state.active_requested_deferred_names))
-            state = msgspec.structs.replace(
-                state, active_requested_deferred_names=names, staged_requested_deferred_names=names
-            )
+            names = tuple(self._loaded.union(state.staged_requested_deferred_names))
+            state = msgspec.structs.replace(state, staged_requested_deferred_names=names)
+        if self._shown:
+            shown = tuple(self._shown)
+            state = msgspec.structs.replace(state, active_requested_deferred_names=shown)
         return state
 
     def began_now(self) -> tuple[RunBegan, ...]:
