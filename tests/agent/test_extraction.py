@@ -192,6 +192,15 @@ async def test_a_run_that_is_cut_short_in_its_form_fails_and_before_it_does_not(
     assert (await bench.agent.run("go")).structured_output is msgspec.UNSET
 
 
+async def test_an_answer_without_text_is_not_the_one_before() -> None:
+    bench = asked_for(ScriptedLlm([GOOD, "", GOOD]))
+    assert (await bench.agent.run("go")).turns == 3
+    bench = asked_for(ScriptedLlm([GOOD, "", ""]))
+    with pytest.raises(StructuredOutputValidationFailed) as failure:
+        await bench.agent.run("go")
+    assert failure.value.last_output == ""
+
+
 async def test_a_tool_that_is_called_in_the_form_is_not_there() -> None:
     bench = asked_for(ScriptedLlm(["a", call("echo"), GOOD]))
     assert (await bench.agent.run("go")).structured_output == {"city": "Lima", "degrees": 20}

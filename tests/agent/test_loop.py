@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from meerkat_mob.agent import tool
 from meerkat_mob.core.content import TextBlock
 from meerkat_mob.core.events import (
     ReasoningComplete,
@@ -16,6 +17,7 @@ from meerkat_mob.core.events import (
     TextDelta,
     ToolCallRequested,
     ToolExecutionCompleted,
+    ToolExecutionTimedOut,
     ToolResultReceived,
     TurnCompleted,
     TurnStarted,
@@ -424,3 +426,18 @@ async def test_a_tool_that_refuses_to_be_cancelled_does_not_save_the_run() -> No
     await cancelled(asyncio.create_task(bench.agent.run("hi")), passes=6)
     assert [r.content for r in bench.results] == ["done anyway"]
     assert [type(e) for e in bench.ends] == [RunFailed]
+
+
+@pytest.mark.virtual_only
+async def test_a_tool_that_is_cut_off_is_told_of() -> None:
+    @tool(timeout=2.5)
+    async def slow() -> str:
+        """Never ends."""
+        await asyncio.sleep(60)
+        return ""
+
+    bench = a_bench([call("slow"), "done"], slow)
+    await bench.agent.run("go")
+    told = [e for e in bench.said if isinstance(e, ToolExecutionTimedOut)]
+    assert told == [ToolExecutionTimedOut(id="call-1", name="slow", timeout_ms=2500)]
+    assert [r.is_error for r in bench.results] == [True]

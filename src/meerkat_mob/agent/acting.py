@@ -20,6 +20,7 @@ from meerkat_mob.core.events import (
     ToolCallRequested,
     ToolExecutionCompleted,
     ToolExecutionStarted,
+    ToolExecutionTimedOut,
     ToolResultReceived,
 )
 from meerkat_mob.core.ids import Clock
@@ -92,6 +93,12 @@ class Hands:
             outcomes[use.id] = outcome = INTERRUPTED
             try:
                 given = await tools.dispatch(ToolCall(id=use.id, name=use.name, args=use.args))
+                if given.timed_out_ms is not None:
+                    self._emit(
+                        ToolExecutionTimedOut(
+                            id=use.id, name=use.name, timeout_ms=given.timed_out_ms
+                        )
+                    )
                 outcome = await self._guard.result(use, given)
             except CallbackPending:
                 left.add(use.id)

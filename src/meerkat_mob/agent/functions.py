@@ -213,8 +213,13 @@ async def _within(
             return outcome_of(await value if inspect.isawaitable(value) else value)
     except TimeoutError:
         if limit.expired():
-            return tool_error("timeout", f"it took longer than {seconds:g} s and was cut off")
+            return _timed_out(seconds or 0)
         raise
+
+
+def _timed_out(seconds: float) -> ToolOutcome:
+    told = tool_error("timeout", f"it took longer than {seconds:g} s and was cut off")
+    return msgspec.structs.replace(told, timed_out_ms=round(seconds * 1000))
 
 
 def outcome_of(value: object) -> ToolOutcome:

@@ -69,7 +69,7 @@ class Run:
         self._around, self._budget, self._context = around, budget, context
         self._transcript, self._emit = transcript, emit
         self._retry, self._max_turns, self._form = retry, max_turns, form
-        self._text, self._turns, self._calls = "", 0, 0
+        self._text, self._said, self._turns, self._calls = "", "", 0, 0
         self._asked: HookLlmRequest | None = None
         self._retries, self._pause_ms = 0, 0
         self._compaction, self._shortened = compaction, False
@@ -136,9 +136,8 @@ class Run:
         await self._compaction.check(self._around, self._budget)
         in_form = self._around.output is not None
         asked = await self._guard.request(self._model.wanted(in_form=in_form))
-        await self._around.refresh(
-            self._turns
-        )  # it takes notes, so nothing may deny the call any more
+        # It takes notes, so nothing may deny the call any more.
+        await self._around.refresh(self._turns)
         room = self._model.room(self._budget, self._around, asked.max_tokens)
         return None if room is None else msgspec.structs.replace(asked, max_tokens=room)
 
@@ -148,9 +147,10 @@ class Run:
         answer, self._denied = await self._guard.calls(answer)
         self._uses, self._stop_reason = tool_uses(answer), answer.stop_reason
         self._turns += 1
-        if said := text_of_message(answer):
-            self._text = said
-            self._emit(TextComplete(content=said))
+        self._said = text_of_message(answer)
+        if self._said:
+            self._text = self._said
+            self._emit(TextComplete(content=self._said))
         self._transcript.push(answer)
 
     async def _made_shorter(self, failure: LlmFailed) -> bool:
@@ -214,7 +214,7 @@ class Run:
             self._around.output, event = self._form.output, Event.EXTRACTION_START
             self._say(self._form.request())
             return event
-        again = self._form.take(self._text)
+        again = self._form.take(self._said)
         if again is None:
             self._value = self._form.value
             return Event.VALIDATION_PASSED
@@ -227,5 +227,5 @@ class Run:
     def _cut_short(self, event: Event, why: str) -> Event:
         """A run that ends early has what it has said, but not half of a form. Raises for that."""
         if self._form is not None and self._around.output is not None:
-            raise self._form.failure(why, self._text)
+            raise self._form.failure(why, self._said)
         return event

@@ -177,6 +177,21 @@ class ToolExecutionCompleted(
     has_images: bool = False
 
 
+class ToolExecutionTimedOut(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="tool_execution_timed_out",
+):
+    """The tool was cut off for taking longer than it may; its result says so, too."""
+
+    id: str
+    name: str
+    timeout_ms: int
+
+
 class ToolResultReceived(
     msgspec.Struct,
     frozen=True,
@@ -379,6 +394,7 @@ AgentEvent: TypeAlias = (
     | ToolCallRequested
     | ToolExecutionStarted
     | ToolExecutionCompleted
+    | ToolExecutionTimedOut
     | ToolResultReceived
     | TurnCompleted
     | Retrying

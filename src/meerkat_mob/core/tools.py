@@ -58,10 +58,11 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a tool gave back."""
+    """What a tool gave back. ``timed_out_ms`` is the time it had, if it was cut off for it."""
 
     content: Content
     is_error: bool = False
+    timed_out_ms: int | None = None
 
 
 Execute: TypeAlias = Callable[[ToolCall], Awaitable[ToolOutcome]]
