@@ -20,7 +20,6 @@ from meerkat_mob.core.events import (
     TurnStarted,
 )
 from meerkat_mob.core.hooks import Hook, HookCall, RunResultPatch
-from meerkat_mob.core.json_schema import JsonSchema
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import UserMessage, text_of_message
 from meerkat_mob.core.output_schema import OutputSchema, output_of
@@ -67,9 +66,7 @@ def asked_for(
     ],
 )
 def test_fences_and_a_wrapper_of_its_own_name_are_taken_off(text: str) -> None:
-    form = Extraction(
-        OutputSchema(schema=_plain(Weather), name="Weather"), JsonSchema(_plain(Weather)), 1
-    )
+    form = Extraction(OutputSchema(schema=_plain(Weather), name="Weather"), 1)
     assert form.take(text) is None
     assert form.value == {"city": "Lima", "degrees": 20}
 
@@ -87,7 +84,7 @@ def test_a_wrapper_that_the_schema_declares_is_no_wrapper() -> None:
         "properties": {"inner": {"type": "object", "required": ["a"]}},
         "required": ["inner"],
     }
-    form = Extraction(OutputSchema(schema=schema), JsonSchema(schema), 2)
+    form = Extraction(OutputSchema(schema=schema), 2)
     assert form.take('{"inner": {"inner": {"a": 1}}}') is not None
     assert form.take('{"inner": {"a": 1}}') is None
     assert form.value == {"inner": {"a": 1}}
@@ -105,7 +102,7 @@ def test_a_wrapper_that_the_schema_declares_is_no_wrapper() -> None:
     ],
 )
 def test_what_does_not_fit_is_told_to_the_model(text: str, told: str) -> None:
-    form = Extraction(FORM, JsonSchema(FORM.schema), 2)
+    form = Extraction(FORM, 2)
     again = form.take(text)
     assert again is not None
     assert told in again
@@ -117,7 +114,7 @@ def test_what_does_not_fit_is_told_to_the_model(text: str, told: str) -> None:
 
 @given(st.text())
 def test_no_text_breaks_it(text: str) -> None:
-    form = Extraction(FORM, JsonSchema(FORM.schema), 2)
+    form = Extraction(FORM, 2)
     assert form.take(text) is not None
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.compaction import CompactionPolicy
@@ -24,7 +25,7 @@ from meerkat_mob.core.hooks import (
 )
 from meerkat_mob.core.messages import AssistantMessage, ToolResult, ToolUseData, tool_uses
 from meerkat_mob.core.run_context import NoSession
-from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolsInForce, allow, deny
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome, callback_tool
 from meerkat_mob.errors import CallbackPending, MeerkatError
 from meerkat_mob.llm import Reply, ScriptedLlm, call, fail, hang, say
@@ -120,8 +121,9 @@ class Filtered(NoSession):
         self.drawn = drawn
         self.left: tuple[str, ...] = ()
 
-    def tool_filters(self) -> tuple[ToolFilter, ...]:
-        return (self.drawn.pop(0),) if self.drawn else ()
+    def tools_in_force(self) -> ToolsInForce:
+        drawn = (self.drawn.pop(0),) if self.drawn else ()
+        return replace(super().tools_in_force(), filters=drawn)
 
     def leave(self, calls: Sequence[ToolUseData], done: Sequence[ToolResult]) -> None:
         del done

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from meerkat_mob.core.blobs import Blob, blob_id
 from meerkat_mob.core.content import ImageBlock, TextBlock
@@ -23,7 +24,7 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.run_context import News, NoSession
 from meerkat_mob.core.system_context import PendingAppend
-from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolsInForce, allow, deny
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import InvalidParams, StoreFailed
@@ -60,8 +61,8 @@ class Session(NoSession):
         notes, self.notes = self.notes, ()
         return notes
 
-    def tool_filters(self) -> tuple[ToolFilter, ...]:
-        return self.filters
+    def tools_in_force(self) -> ToolsInForce:
+        return replace(super().tools_in_force(), filters=self.filters)
 
     async def checkpoint(self) -> None:
         place = len(self.checkpoints)

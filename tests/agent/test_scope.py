@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from meerkat_mob.core.events import ToolConfigChange, ToolConfigChanged
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import SystemNotice, UserMessage, text_of_message
 from meerkat_mob.core.run_context import NoSession
-from meerkat_mob.core.tool_visibility import ToolFilter, allow, deny
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolsInForce, allow, deny
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome, ToolProvenance
 from meerkat_mob.errors import InvalidParams
@@ -48,8 +49,8 @@ class Filtered(NoSession):
         super().__init__()
         self.filters = filters
 
-    def tool_filters(self) -> tuple[ToolFilter, ...]:
-        return self.filters
+    def tools_in_force(self) -> ToolsInForce:
+        return replace(super().tools_in_force(), filters=self.filters)
 
 
 def seen(llm: ScriptedLlm) -> list[list[str]]:

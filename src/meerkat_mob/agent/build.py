@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.agent.budget import UNLIMITED
@@ -16,6 +15,7 @@ from meerkat_mob.core.events import Emit
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.run_context import RunContext
+from meerkat_mob.core.strict import checked
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import InvalidParams
 from meerkat_mob.llm.client import LlmClient
@@ -74,14 +74,7 @@ class AgentBuilder:
 
 def _compaction(options: SessionBuildOptions) -> CompactionPolicy:
     given = options.compaction
-    if given is UNSET:
-        return CompactionPolicy()
-    try:  # a struct that was made in code was never checked
-        return msgspec.convert(msgspec.to_builtins(given), CompactionPolicy)
-    except msgspec.ValidationError as fault:
-        raise InvalidParams(
-            what=str(fault), path="compaction", hint="see CompactionPolicy"
-        ) from None
+    return CompactionPolicy() if given is UNSET else checked(given, path="compaction")
 
 
 def _attempts(options: SessionBuildOptions) -> int:

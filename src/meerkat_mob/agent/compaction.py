@@ -1,7 +1,8 @@
-"""The older part of a history gives way to a summary, so that a session never outgrows its model.
+"""The older part of a history gives way to a summary, before it outgrows its model.
 
 The rule: a history is cut between turns only, so a call is never parted from its result (INV-3);
-and when anything goes wrong, it stays as it is and the run goes on (CMP-5).
+and when anything goes wrong, it stays as it is and the run goes on (CMP-5). What the policy keeps
+is kept whole (CMP-7), also when it is too large by itself.
 """
 
 from __future__ import annotations
@@ -72,19 +73,25 @@ class Compaction:
             return  # CMP-1: never at a session's first call
         if done.at is not UNSET and here - done.at < policy.min_boundaries:
             return
-        if self._model.request_size(around) >= policy.threshold:
-            await self.compact(around, budget)
+        if self._model.request_size(around) < policy.threshold:
+            return
+        if not await self.compact(around, budget):  # nobody looks through the history each time
+            self._not_before = max(self._not_before, here + policy.min_boundaries)
 
     async def compact(self, around: Surroundings, budget: Budget) -> bool:
         """Compacts now, if there is anything to sum up. Returns whether the history is shorter.
 
         Raises ``StoreError`` when the shorter history could not be kept.
         """
+        if not self._policy.enabled:
+            return False
         messages = self._transcript.view()
         start, stop = _older_part(messages, self._policy.keep_turns)
+        if stop - start < FEWEST:
+            return False
         size = self._model.request_size(around)
         room = budget.tokens_for(size, self._policy.summary_tokens)
-        if not self._policy.enabled or stop - start < FEWEST or room is None:
+        if room is None:
             return False
         self._emit(
             CompactionStarted(

@@ -53,11 +53,10 @@ def control_tools(shelf: Callable[[], Shelf], context: RunContext) -> tuple[Tool
         return {"tools": found[:MOST], "more": max(len(found) - MOST, 0), **_pending(now)}
 
     async def load(args: LoadTools) -> Json:
-        now = shelf()
-        reasons = {name: _refusal(name, now, context) for name in dict.fromkeys(args.names)}
-        loaded = [name for name, reason in reasons.items() if reason is None]
-        context.load_tools(loaded)
-        refused: Json = [{"name": n, "reason": why} for n, why in reasons.items() if why]
+        now, names = shelf(), tuple(dict.fromkeys(args.names))
+        new = context.load_tools([name for name in names if name in now.hidden])
+        loaded = [name for name in names if name in new]
+        refused: Json = [{"name": n, "reason": _refusal(n, now)} for n in names if n not in new]
         return {"loaded": [*loaded], "available_from": "your next turn", "refused": refused}
 
     origin = ToolProvenance(kind="builtin", source_id="tool_catalog")
@@ -79,9 +78,9 @@ def control_tools(shelf: Callable[[], Shelf], context: RunContext) -> tuple[Tool
     )
 
 
-def _refusal(name: str, now: Shelf, context: RunContext) -> str | None:
+def _refusal(name: str, now: Shelf) -> str:
     if name in now.hidden:
-        return "already_requested" if name in context.loaded_tools() else None
+        return "already_requested"
     if name in now.shown:
         return "not_deferred_eligible"
     return "temporarily_unavailable" if now.pending else "unknown_key"

@@ -33,23 +33,26 @@ Give the whole JSON value again, corrected, and nothing else."""
 
 
 class Extraction:
-    """The form of one run's answer, and what became of it."""
+    """The form of an agent's answers, and what became of the last one.
 
-    def __init__(self, output: OutputSchema, schema: JsonSchema, attempts: int) -> None:
-        """``attempts`` is how often the model may try in all (EXT-3), at least once."""
-        self._output, self._schema, self._most = output, schema, max(attempts, 1)
+    Each run begins with ``request``, and goes on with ``take`` until that finds nothing wrong.
+    """
+
+    def __init__(self, output: OutputSchema, attempts: int) -> None:
+        """``attempts`` is how often the model may try in all (EXT-3), at least once.
+
+        Raises ``InvalidOutputSchema`` for a form that is none.
+        """
+        self.output, self._most = output, max(attempts, 1)
+        self._schema = JsonSchema(output.schema, path="output_schema")
         self._made = 0
         self.value: Json = None
         """The answer, once it fits."""
 
-    @property
-    def output(self) -> OutputSchema:
-        """The form."""
-        return self._output
-
     def request(self) -> str:
         """What the model is asked first."""
-        return ASK.format(schema=msgspec.json.encode(self._output.schema).decode())
+        self._made, self.value = 0, None
+        return ASK.format(schema=msgspec.json.encode(self.output.schema).decode())
 
     def take(self, text: str) -> str | None:
         """What the model gave. Returns what it is asked next; None when it fits.
@@ -88,9 +91,9 @@ class Extraction:
 
     def _unwrapped(self, value: Json) -> Json:
         """What stands alone under the schema's own name; None when nothing does."""
-        title = self._output.schema.get("title")
-        name = title if self._output.name is UNSET else self._output.name
-        declared = self._output.schema.get("properties")
+        title = self.output.schema.get("title")
+        name = title if self.output.name is UNSET else self.output.name
+        declared = self.output.schema.get("properties")
         if not isinstance(value, Mapping) or len(value) != 1 or not isinstance(name, str):
             return None
         return None if isinstance(declared, Mapping) and name in declared else value.get(name)

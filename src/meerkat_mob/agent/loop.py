@@ -29,7 +29,6 @@ from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import Emit, RunCompleted, RunFailed, RunResult, RunStarted
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
-from meerkat_mob.core.json_schema import JsonSchema
 from meerkat_mob.core.messages import (
     AssistantMessage,
     RenderMetadata,
@@ -37,7 +36,6 @@ from meerkat_mob.core.messages import (
     text_of_message,
 )
 from meerkat_mob.core.metadata import SessionLlmIdentity
-from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.run_context import NoSession, RunContext
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
@@ -75,7 +73,9 @@ class Agent:
         self._transcript, self._emit = transcript, emit
         self._context = context or NoSession()
         self._catalogue = Catalogue(tools, toolboxes, self._context)
-        self._schema = None if spec.output is None else _schema_of(spec.output)
+        self._form = None
+        if spec.output is not None:
+            self._form = Extraction(spec.output, spec.output_attempts)
         self._guard = Guard(Hooks(hooks, emit=emit, clock=clock), spec.session_id)
         self._model = Model(spec, client, transcript=transcript, emit=emit, usage=usage or Usage())
         self._compaction = Compaction(
@@ -196,14 +196,8 @@ class Agent:
             retry=self._spec.retry,
             max_turns=self._spec.max_turns,
             compaction=self._compaction,
-            form=self._form(),
+            form=self._form,
         )
-
-    def _form(self) -> Extraction | None:
-        output, schema = self._spec.output, self._schema
-        if output is None or schema is None:
-            return None
-        return Extraction(output, schema, self._spec.output_attempts)
 
     async def _finished(self, result: RunResult) -> RunResult:
         """The result that its hooks let through; its text is that of the last answer (4.3)."""
@@ -236,8 +230,3 @@ class Agent:
             calls_before=self._transcript.tool_call_count + self._context.compacted().tool_calls,
             warn=self._emit,
         )
-
-
-def _schema_of(output: OutputSchema) -> JsonSchema:
-    """Raises ``InvalidOutputSchema``."""
-    return JsonSchema(output.schema, path="output_schema")

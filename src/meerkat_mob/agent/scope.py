@@ -17,7 +17,7 @@ from meerkat_mob.agent.deferred import Shelf, control_tools
 from meerkat_mob.agent.tools import ToolSet
 from meerkat_mob.core.events import DeferredCatalogDelta, ToolConfigChange
 from meerkat_mob.core.run_context import RunContext
-from meerkat_mob.core.tool_visibility import ToolFilter, permits
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolsInForce, permits
 from meerkat_mob.core.toolbox import SourceStatus, Toolbox
 from meerkat_mob.core.tools import Tool
 
@@ -68,7 +68,7 @@ class Catalogue:
         ToolSet(self._all())
         self._control = control_tools(self._shelf, context)
         self._state: object = None
-        self.now = self._lasting = self._scope((), frozenset())
+        self.now = self._lasting = self._scope(ToolsInForce())
 
     def look(self, turn: int, *, is_first: bool) -> ScopeNews | None:
         """Asks what there is. Returns what is not as it was in the last turn, if anything.
@@ -76,24 +76,25 @@ class Catalogue:
         For a model that has never answered, nothing is. What a run hid for itself is forgotten
         with it, and an agent that goes on with a session begins where its last one left off.
         """
-        lasting, loaded = self._context.tool_filters(), self._context.loaded_tools()
-        overlay = self._context.overlay()
-        state = (tuple([box.revision for box in self._toolboxes]), lasting, overlay, loaded)
-        if state == self._state and (turn or overlay == "all"):
+        wanted = self._context.tools_in_force()
+        is_plain = wanted.overlay == "all"
+        state = (tuple([box.revision for box in self._toolboxes]), wanted)
+        if state == self._state and (turn or is_plain):
             return None
         before = self.now if turn else self._lasting
         if self._state is None:
-            before = self._scope(*self._context.former_scope())
-        self._state, self._lasting = state, self._scope(lasting, loaded)
-        is_plain = overlay == "all"
-        self.now = self._lasting if is_plain else self._scope((*lasting, overlay), loaded)
+            before = self._scope(self._context.tools_before())
+        self._state = state
+        self._lasting = self._scope(msgspec.structs.replace(wanted, overlay="all"))
+        self.now = self._lasting if is_plain else self._scope(wanted)
         changes = () if is_first else tuple(_changes(before, self.now, turn))
         return ScopeNews(changes=changes, body=_body(before, self.now)) if changes else None
 
     def _all(self) -> list[Tool]:
         return [*self._own, *(tool for box in self._toolboxes for tool in box.tools)]
 
-    def _scope(self, filters: tuple[ToolFilter, ...], loaded: frozenset[str]) -> Scope:
+    def _scope(self, wanted: ToolsInForce) -> Scope:
+        filters = (*wanted.filters, wanted.overlay)
         known: dict[str, Tool] = {}
         shadowed: set[str] = set()
         for tool in self._all():
@@ -107,7 +108,7 @@ class Catalogue:
         hidden: dict[str, Tool] = {}
         control: tuple[Tool, ...] = ()
         if deferred and _worth_hiding(deferred, more_may_come="pending" in sources.values()):
-            hidden = {name: tool for name, tool in deferred.items() if name not in loaded}
+            hidden = {name: tool for name, tool in deferred.items() if name not in wanted.loaded}
             control = self._control
         shown = [tool for name, tool in allowed.items() if name not in hidden]
         return Scope(

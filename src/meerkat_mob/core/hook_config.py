@@ -6,7 +6,7 @@ Where the files are is the matter of who reads them. ``agent.hooks_of`` makes th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,12 +20,11 @@ from meerkat_mob.core.hooks import (
     HookMode,
     HookPoint,
 )
-from meerkat_mob.core.strict import decode, nearest
+from meerkat_mob.core.strict import insist, nearest
 from meerkat_mob.errors import InvalidParams
 
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class InProcessConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -115,20 +114,12 @@ NO_OVERRIDES: Final = HookOverrides()
 
 def read_hooks(data: object, *, path: str = "hooks") -> HooksLayer:
     """One layer from JSON or TOML. Raises ``InvalidParams`` with every fault and its place."""
-    return _read(HooksLayer, data, path)
+    return insist(HooksLayer, data, path=path)
 
 
 def read_hook_overrides(data: object, *, path: str = "hooks_override") -> HookOverrides:
     """Overrides from JSON. Raises ``InvalidParams`` with every fault and its place."""
-    return _read(HookOverrides, data, path)
-
-
-def _read(kind: type[T], data: object, path: str) -> T:
-    value, faults = decode(kind, data, path=path)
-    if value is None or faults:
-        told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-        raise InvalidParams(what=told, hint="correct it and try again")
-    return value
+    return insist(HookOverrides, data, path=path)
 
 
 def layered(*layers: HooksLayer, overrides: HookOverrides = NO_OVERRIDES) -> HooksConfig:

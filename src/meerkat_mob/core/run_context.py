@@ -15,7 +15,7 @@ from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.events import BackgroundJobCompleted
 from meerkat_mob.core.messages import SystemNotice, ToolResult, ToolUseData
 from meerkat_mob.core.system_context import PendingAppend
-from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.tool_visibility import ToolsInForce
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,27 +36,22 @@ class RunContext(Protocol):
         """
         ...
 
-    def tool_filters(self) -> tuple[ToolFilter, ...]:
-        """The filters in force for the next model call; what was staged takes effect now."""
+    def tools_in_force(self) -> ToolsInForce:
+        """What the next model call goes by; what was staged takes effect now."""
         ...
 
-    def overlay(self) -> ToolFilter:
-        """What hides tools in this run alone, beside the filters (TS-4)."""
-        ...
-
-    def loaded_tools(self) -> frozenset[str]:
-        """The deferred tools that the model has asked for, in this run or before (TS-6)."""
-        ...
-
-    def former_scope(self) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
-        """The filters, and the deferred tools, that the session's last run went by.
+    def tools_before(self) -> ToolsInForce:
+        """What the session's last run went by, but for its overlay.
 
         Asked for once by an agent that goes on with a session, to know what its model has seen.
         """
         ...
 
-    def load_tools(self, names: Iterable[str]) -> None:
-        """The model asks for deferred tools. From its next turn on they stay."""
+    def load_tools(self, names: Iterable[str]) -> frozenset[str]:
+        """The model asks for deferred tools; from its next turn on they stay.
+
+        Returns those that it had not asked for before.
+        """
         ...
 
     def compacted(self) -> Compacted:
@@ -108,32 +103,26 @@ class NoSession:
     """The context of an agent on its own: nothing waits, hides or lasts."""
 
     def __init__(self) -> None:
-        self._loaded: set[str] = set()
+        self._loaded: frozenset[str] = frozenset()
         self._compacted = Compacted()
 
     def take_system_context(self) -> tuple[PendingAppend, ...]:
         """Nothing."""
         return ()
 
-    def tool_filters(self) -> tuple[ToolFilter, ...]:
-        """None."""
-        return ()
+    def tools_in_force(self) -> ToolsInForce:
+        """No filter, and what was loaded since it began."""
+        return ToolsInForce(loaded=self._loaded)
 
-    def overlay(self) -> ToolFilter:
-        """It hides none."""
-        return "all"
+    def tools_before(self) -> ToolsInForce:
+        """Nothing was before."""
+        return ToolsInForce()
 
-    def loaded_tools(self) -> frozenset[str]:
-        """Those that were asked for since it began."""
-        return frozenset(self._loaded)
-
-    def former_scope(self) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
-        """None and none."""
-        return (), frozenset()
-
-    def load_tools(self, names: Iterable[str]) -> None:
+    def load_tools(self, names: Iterable[str]) -> frozenset[str]:
         """Remembers them as long as it is there."""
-        self._loaded.update(names)
+        new = frozenset(names) - self._loaded
+        self._loaded |= new
+        return new
 
     def compacted(self) -> Compacted:
         """What was noted since it began."""

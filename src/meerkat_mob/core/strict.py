@@ -18,6 +18,8 @@ from typing import Final, Literal, TypeAlias, TypeGuard, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
+from meerkat_mob.errors import InvalidParams
+
 FaultKind: TypeAlias = Literal[
     "unknown_field", "missing_field", "invalid_value", "unsupported_field"
 ]
@@ -25,6 +27,7 @@ BLOCKING: Final[frozenset[FaultKind]] = frozenset({"missing_field", "invalid_val
 """With one of these no value can be built; the others leave something out and say so."""
 
 T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -72,6 +75,20 @@ def decode(
     except RecursionError:
         walk.invalid(path, "the data is nested too deeply")
     return None, tuple(walk.faults)
+
+
+def insist(cls: type[T], data: object, *, path: str = "", hint: str = "correct it") -> T:
+    """The same for who takes nothing else. Raises ``InvalidParams`` with every fault."""
+    value, faults = decode(cls, data, path=path)
+    if value is None or faults:
+        told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+        raise InvalidParams(what=told, hint=hint)
+    return value
+
+
+def checked(value: StructT, *, path: str) -> StructT:
+    """A struct that a program made, where nothing looks at its rules. Raises ``InvalidParams``."""
+    return insist(type(value), msgspec.to_builtins(value), path=path)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

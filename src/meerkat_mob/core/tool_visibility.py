@@ -58,6 +58,18 @@ class ToolVisibilityState(msgspec.Struct, frozen=True, kw_only=True, gc=False, o
             msgspec.structs.force_setattr(self, field, tuple(sorted(set(names))))
 
 
+class ToolsInForce(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What decides which tools a model sees.
+
+    ``filters`` last, ``overlay`` is one run's own (TS-4), ``loaded`` are the deferred tools that
+    the model has asked for (TS-6).
+    """
+
+    filters: tuple[ToolFilter, ...] = ()
+    overlay: ToolFilter = "all"
+    loaded: frozenset[str] = frozenset()
+
+
 def allow(names: Iterable[str]) -> NameFilter:
     """A filter that shows these tools only."""
     return NameFilter(allow=tuple(names))

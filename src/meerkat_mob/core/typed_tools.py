@@ -8,9 +8,8 @@ from typing import TypeVar, cast
 import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.strict import decode
+from meerkat_mob.core.strict import insist
 from meerkat_mob.core.tools import Tool, ToolCall, ToolDef, ToolOutcome, ToolProvenance, tool_value
-from meerkat_mob.errors import InvalidParams
 
 ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
 
@@ -46,11 +45,8 @@ def arguments_of(args: type[ArgsT], call: ToolCall) -> ArgsT:
     Raises ``InvalidParams`` with every fault, its place and the nearest known key; from inside a
     tool the tool set makes an ``invalid_arguments`` result of it.
     """
-    given, faults = decode(args, msgspec.json.decode(call.args), path=call.name)
-    if given is None or faults:
-        told = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-        raise InvalidParams(what=told, hint="correct the call and make it again")
-    return given
+    given = msgspec.json.decode(call.args)
+    return insist(args, given, path=call.name, hint="correct the call and make it again")
 
 
 def schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:

@@ -14,7 +14,6 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import zip_longest
-from types import TracebackType
 from typing import Final, TypeAlias
 
 import msgspec
@@ -26,6 +25,7 @@ from meerkat_mob.errors import CassetteMiss, ScriptError
 from meerkat_mob.llm.cassette import Cassette, Histories, Take, digest_of
 from meerkat_mob.llm.client import LlmClient, LlmDone, LlmEvent, LlmRequest
 from meerkat_mob.llm.spoken import DONE, Spoken, event_of, spoken_of
+from meerkat_mob.llm.strictness import Strict
 
 _WHOLE: Final = 160
 _BEGINNING: Final = 120
@@ -107,7 +107,7 @@ class Recorder:
         await self._client.aclose()
 
 
-class Replay:
+class Replay(Strict):
     """Answers as the cassette has it, offline: each request by what it is.
 
     The same request gets its recorded answers in their order. Nothing waits as the model did, but
@@ -183,6 +183,9 @@ class Replay:
         lengths = abs(len(recorded) - len(history))
         return _Compared(differences=found, distance=(of_another, -shared, lengths, len(found)))
 
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
     def assert_spent(self) -> None:
         """Raises ``ScriptError`` when a recording was never asked for, or a call found none."""
         left = [self._told(take) for takes in self._left.values() for take in takes]
@@ -200,21 +203,6 @@ class Replay:
     def _told(self, take: Take) -> str:
         speaker = self._cassette.settings[take.setting].get("speaker", "").strip('"')
         return f"{speaker or 'the agent'} asking {_end(self._histories.way(take.last))}"
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-    def __enter__(self) -> Replay:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.assert_spent()
 
 
 class _Compared(msgspec.Struct, frozen=True, kw_only=True):

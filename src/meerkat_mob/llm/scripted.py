@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Final, TypeAlias, TypeGuard, cast
 
 import msgspec
@@ -30,13 +29,14 @@ from meerkat_mob.llm.lines import (
     told_request,
 )
 from meerkat_mob.llm.reply import Reply
+from meerkat_mob.llm.strictness import Strict
 from meerkat_mob.llm.voice import Voice
 
 _Left: TypeAlias = deque[tuple[int, Entry]]
 """The lines that were not spoken yet, with their places."""
 
 
-class ScriptedLlm:
+class ScriptedLlm(Strict):
     """Speaks lines in order, or asks a function for each answer.
 
     A mapping gives them to who speaks: by full name ``mob/profile/member``, by member, by profile,
@@ -110,6 +110,9 @@ class ScriptedLlm:
         for key, left in self._left.items():
             yield from (f"{key or 'script'}[{place}] {told_line(line)}" for place, line in left)
 
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
     def assert_spent(self) -> None:
         """Raises ``ScriptError`` when a line was never spoken, or a call was not answered."""
         wrong = list(self._faults)
@@ -120,21 +123,6 @@ class ScriptedLlm:
             raise ScriptError(
                 detail="; ".join(wrong), hint="give each call its line, and each line its call"
             )
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-    def __enter__(self) -> ScriptedLlm:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.assert_spent()
 
 
 def _by_key(script: Script) -> Mapping[str, Lines]:

@@ -26,9 +26,9 @@ from meerkat_mob.store.protocol import Store
 class MobContext:
     """The shared parts of one mob.
 
-    ``endpoints`` holds each member's place in the network, ``profile_tools`` and ``member_tools``
-    what was given to a role or to one member alone, and ``ends`` what ends
-    what a member has at work beside its runs.
+    ``endpoints`` holds each member's place in the network. ``profile_tools`` and ``member_tools``
+    were given to a role or to one member alone, and ``ends`` stop what a member has at work beside
+    its runs.
     """
 
     def __init__(

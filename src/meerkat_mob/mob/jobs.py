@@ -47,7 +47,10 @@ class MemberJobs:
         status: Literal["running", "completed", "failed", "timed_out", "cancelled"],
         detail: str,
     ) -> None:
-        """Says so. A session that ended first has already said it of all its jobs."""
+        """Says so. A session that ended first has said it of all its jobs.
+
+        An end that cannot be kept is not told; ``shell_job_status`` knows it all the same.
+        """
         with suppress(MeerkatError):
             if status == "completed":
                 await self._registry.complete(job_id, detail)

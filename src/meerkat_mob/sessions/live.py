@@ -35,7 +35,7 @@ from meerkat_mob.core.repair import OUTCOME_UNKNOWN, close_open_calls
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, render_prompt
-from meerkat_mob.core.tool_visibility import ToolFilter
+from meerkat_mob.core.tool_visibility import ToolsInForce
 from meerkat_mob.core.tools import callback_pending
 from meerkat_mob.errors import (
     CallbackPending,
@@ -354,26 +354,21 @@ class LiveSession:
         """The notes that wait for this run."""
         return self._run.take_context() if self._run is not None else ()
 
-    def tool_filters(self) -> tuple[ToolFilter, ...]:
-        """The filters in force for the next model call."""
-        return self._run.take_filters(self.kept) if self._run is not None else ()
+    def tools_in_force(self) -> ToolsInForce:
+        """What the next model call goes by."""
+        return ToolsInForce() if self._run is None else self._run.take_tools(self.kept)
 
-    def overlay(self) -> ToolFilter:
-        """What hides tools in this run alone."""
-        return "all" if self._run is None else self._run.request.flow_tool_overlay
+    def tools_before(self) -> ToolsInForce:
+        """What the last run went by."""
+        state = self.kept.visibility
+        return ToolsInForce(
+            filters=(state.inherited_base_filter, state.active_filter),
+            loaded=frozenset(state.active_requested_deferred_names),
+        )
 
-    def loaded_tools(self) -> frozenset[str]:
-        """The deferred tools that the model has asked for."""
-        return self._run.loaded_tools(self.kept) if self._run is not None else frozenset()
-
-    def former_scope(self) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
-        """What the last run's model was shown by."""
-        return ((), frozenset()) if self._run is None else self._run.former_scope(self.kept)
-
-    def load_tools(self, names: Iterable[str]) -> None:
+    def load_tools(self, names: Iterable[str]) -> frozenset[str]:
         """The model asks for deferred tools."""
-        if self._run is not None:
-            self._run.load_tools(names)
+        return frozenset() if self._run is None else self._run.load_tools(self.kept, names)
 
     def compacted(self) -> Compacted:
         """What compactions took out of the history."""

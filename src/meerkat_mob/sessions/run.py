@@ -28,7 +28,7 @@ from meerkat_mob.core.repair import open_calls
 from meerkat_mob.core.requests import StartTurnRequest, with_instructions
 from meerkat_mob.core.run_context import News
 from meerkat_mob.core.system_context import PendingAppend, mark_pending_applied
-from meerkat_mob.core.tool_visibility import ToolFilter, ToolVisibilityState
+from meerkat_mob.core.tool_visibility import ToolFilter, ToolsInForce, ToolVisibilityState
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import CallbackPending, MeerkatError, NoPendingBoundary, RunCancelled
@@ -114,9 +114,8 @@ class Run:
         self.left: tuple[ToolUseData, ...] = ()
         """Calls with which it ended, because somebody else runs them."""
         self._done: tuple[ToolResult, ...] = ()
-        self._filter: tuple[ToolFilter, int] | None = None
+        self._went_by: tuple[ToolFilter, int, frozenset[str]] | None = None
         self._loaded: frozenset[str] = frozenset()
-        self._shown: frozenset[str] | None = None
         self._compacted: Compacted | None = None
 
     # -- interrupts ----------------------------------------------------------------------------
@@ -143,27 +142,24 @@ class Run:
         self._context_taken = True
         return self._context
 
-    def take_filters(self, kept: SessionState) -> tuple[ToolFilter, ...]:
-        """See ``RunContext.tool_filters``."""
+    def take_tools(self, kept: SessionState) -> ToolsInForce:
+        """See ``RunContext.tools_in_force``."""
         state = kept.visibility
-        self._filter = (state.staged_filter, state.staged_revision)
-        return state.inherited_base_filter, state.staged_filter
+        loaded = self._loaded.union(state.staged_requested_deferred_names)
+        self._went_by = (state.staged_filter, state.staged_revision, loaded)
+        return ToolsInForce(
+            filters=(state.inherited_base_filter, state.staged_filter),
+            overlay=self.request.flow_tool_overlay,
+            loaded=loaded,
+        )
 
-    def loaded_tools(self, kept: SessionState) -> frozenset[str]:
-        """See ``RunContext.loaded_tools``."""
-        asked = kept.visibility.staged_requested_deferred_names
-        self._shown = found = self._loaded.union(asked)
-        return found
-
-    def former_scope(self, kept: SessionState) -> tuple[tuple[ToolFilter, ...], frozenset[str]]:
-        """See ``RunContext.former_scope``."""
-        state = kept.visibility
-        filters = (state.inherited_base_filter, state.active_filter)
-        return filters, frozenset(state.active_requested_deferred_names)
-
-    def load_tools(self, names: Iterable[str]) -> None:
+    def load_tools(self, kept: SessionState, names: Iterable[str]) -> frozenset[str]:
         """See ``RunContext.load_tools``."""
-        self._loaded = self._loaded.union(names)
+        new = frozenset(names).difference(
+            self._loaded, kept.visibility.staged_requested_deferred_names
+        )
+        self._loaded |= new
+        return new
 
     def compacted(self, kept: SessionState) -> Compacted:
         """See ``RunContext.compacted``."""
@@ -233,15 +229,17 @@ class Run:
 
     def _visibility(self, state: ToolVisibilityState) -> ToolVisibilityState:
         """What the run made of which tools are shown: the filter it took, the tools it loaded."""
-        if self._filter is not None and self._filter[1] != state.active_revision:
-            active, revision = self._filter
-            state = msgspec.structs.replace(state, active_filter=active, active_revision=revision)
         if self._loaded:
-            names = tuple(self._loaded.union(state.staged_requested_deferred_names))
-            state = msgspec.structs.replace(state, staged_requested_deferred_names=names)
-        if self._shown:
-            shown = tuple(self._shown)
-            state = msgspec.structs.replace(state, active_requested_deferred_names=shown)
+            names = self._loaded.union(state.staged_requested_deferred_names)
+            state = msgspec.structs.replace(state, staged_requested_deferred_names=tuple(names))
+        if self._went_by is not None:
+            active, revision, loaded = self._went_by
+            state = msgspec.structs.replace(
+                state,
+                active_filter=active,
+                active_revision=revision,
+                active_requested_deferred_names=tuple(loaded),
+            )
         return state
 
     def began_now(self) -> tuple[RunBegan, ...]:

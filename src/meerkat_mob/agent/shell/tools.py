@@ -19,6 +19,7 @@ from meerkat_mob.agent.shell.jobs import Job, JobBoard, ShellJobs
 from meerkat_mob.agent.shell.limits import ShellLimits
 from meerkat_mob.agent.shell.process import Command, Ended
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.strict import checked
 from meerkat_mob.core.tools import Tool, ToolProvenance
 from meerkat_mob.core.typed_tools import typed_tool
 from meerkat_mob.errors import CapabilityUnavailable, InvalidParams, ToolFailed
@@ -54,7 +55,7 @@ class Shell:
     """Where commands begin, what they have of our environment, and how much they may take.
 
     Raises ``CapabilityUnavailable`` in a tab and on Windows, and ``InvalidParams`` for a root that
-    is no folder.
+    is no folder and for limits that are none.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class Shell:
         self._root = Path(root).resolve()
         if not self._root.is_dir():
             raise InvalidParams(what=f"{root} is no folder", path="root", hint="make it first")
-        self._env, self._limits = dict(env or {}), limits or ShellLimits()
+        self._env = dict(env or {})
+        self._limits = checked(limits or ShellLimits(), path="limits")
 
     def jobs(self, board: JobBoard, *, ids: Callable[[], str]) -> ShellJobs:
         """The jobs of one member; close them when it ends."""

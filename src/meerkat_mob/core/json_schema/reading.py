@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -19,6 +18,7 @@ from meerkat_mob.core.json_schema.words import (
     ArgumentKind,
 )
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.strict import nearest
 from meerkat_mob.errors import InvalidOutputSchema
 
 DEEPEST: Final = 160
@@ -68,8 +68,8 @@ class Reader:
         kind = ARGUMENTS.get(word)
         if kind is None:
             known = (*ARGUMENTS, *SCHEMAS, *SCHEMA_LISTS, *MAPS, *ANNOTATIONS, "$ref")
-            near = difflib.get_close_matches(word, known, 1)
-            hint = INSTEAD.get(word) or (f"did you mean {near[0]!r}?" if near else "take it out")
+            near = nearest(word, known)
+            hint = INSTEAD.get(word) or (f"did you mean {near!r}?" if near else "take it out")
             raise _refusal(f"a value cannot be held to {word!r}", path, hint)
         if not _is_argument(kind, argument):
             raise _refusal(f"it must be {kind}", path, "see draft 2020-12")
