@@ -10,8 +10,14 @@ import pytest
 
 import meerkat_mob
 from meerkat_mob._target import IN_BROWSER
+from meerkat_mob.errors import CapabilityUnavailable
 
-HOST_ONLY = ("meerkat_mob.surfaces.cli", "meerkat_mob.surfaces.http", "meerkat_mob.__main__")
+HOST_ONLY = (
+    "meerkat_mob.agent.mcp",
+    "meerkat_mob.surfaces.cli",
+    "meerkat_mob.surfaces.http",
+    "meerkat_mob.__main__",
+)
 
 
 def test_this_is_the_browser_s_interpreter() -> None:
@@ -49,6 +55,13 @@ def _loaded_by_us() -> list[str]:
     """Names that modules of ours hold, whoever else has loaded them."""
     ours = [module for name, module in sys.modules.items() if name.startswith("meerkat_mob")]
     return [name for module in ours for name in vars(module)]
+
+
+def test_mcp_servers_are_refused_with_a_word_on_what_to_do() -> None:
+    from meerkat_mob.agent.mcp import Mcp
+
+    with pytest.raises(CapabilityUnavailable, match="from the host only"):
+        Mcp()
 
 
 def test_asyncio_run_waits_here_because_stacks_switch() -> None:

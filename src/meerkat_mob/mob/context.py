@@ -28,7 +28,7 @@ class MobContext:
 
     ``endpoints`` holds each member's place in the network. ``profile_tools`` and ``member_tools``
     were given to a role or to one member alone, and ``ends`` stop what a member has at work beside
-    its runs.
+    its runs. ``servers`` are the MCP servers of the mob, where they are allowed.
     """
 
     def __init__(
@@ -54,6 +54,9 @@ class MobContext:
         self.member_tools: dict[str, Toolbox] = {}
         self.ends: dict[str, Callable[[], Awaitable[None]]] = {}
         self.endpoints: dict[str, Endpoint] = {}
+        self.servers: Final = (
+            None if offer.mcp is None else offer.mcp.servers(definition.mcp_servers)
+        )
 
     @property
     def mob_id(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +20,7 @@ from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import (
+    CapabilityUnavailable,
     MobExists,
     NotExternallyAddressable,
     PersistenceDisabled,
@@ -49,6 +51,9 @@ from meerkat_mob.mob.spawn import SpawnSpec, first_input, introduce_to_peers, sp
 from meerkat_mob.mob.state import Command, MobState, require
 from meerkat_mob.mob.tools import Tasks
 from meerkat_mob.store.protocol import Store
+
+if TYPE_CHECKING:  # a page has no servers, and does not carry it
+    from meerkat_mob.agent.mcp import McpServers
 
 
 class Mob:
@@ -94,6 +99,8 @@ class Mob:
             await context.journal.record(lambda: (created,))
         except StaleRevision:
             raise MobExists(mob_id=definition.id) from None
+        if context.servers is not None:
+            context.servers.start()  # nobody waits for them (B-5)
         return cls(context)
 
     @property
@@ -178,6 +185,20 @@ class Mob:
             raise ProfileNotFound(profile=profile, known=tuple(self.definition.profiles))
         return found
 
+    @property
+    def mcp_servers(self) -> McpServers:
+        """The mob's MCP servers: how they stand, and more of them, or fewer, at any time (B-6).
+
+        Raises ``CapabilityUnavailable`` where the realm was opened without ``mcp``.
+        """
+        if self._context.servers is None:
+            raise CapabilityUnavailable(
+                capability="MCP servers",
+                why="this realm does not connect any",
+                instead="on the host, open it with open_realm(mcp=Mcp())",
+            )
+        return self._context.servers
+
     def members(self) -> tuple[RosterEntry, ...]:
         """The roster, by member id."""
         return self._context.journal.roster.list()
@@ -247,12 +268,16 @@ class Mob:
                 await self._context.runtime.interrupt_current_run(entry.session_id)
             await self._context.wait_idle()
             await self._record(MobStopped())
+            if self._context.servers is not None:
+                await self._context.servers.stop()
 
     async def resume(self) -> None:
         """Lets a stopped mob work again, first on what was waiting."""
         async with self._lock:
             require(self.state, Command.RESUME)
             await self._record(MobResumed())
+            if self._context.servers is not None:
+                self._context.servers.start()
             self._hold(held=False)
 
     def _hold(self, *, held: bool) -> None:
@@ -273,9 +298,11 @@ class Mob:
             self.close()
 
     async def end_jobs(self) -> None:
-        """Ends what members have at work beside their runs. Idempotent."""
+        """Ends what is at work beside the members' runs: their jobs, the servers. Idempotent."""
         for end in self._context.ends.values():
             await end()
+        if self._context.servers is not None:
+            await self._context.servers.stop()
 
     def close(self) -> None:
         """Lets go of names and watchers and ends the event streams; the facts stay."""

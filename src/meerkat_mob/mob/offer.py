@@ -17,6 +17,7 @@ from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 
 if TYPE_CHECKING:  # a page has no processes, and does not carry it
+    from meerkat_mob.agent.mcp import Mcp
     from meerkat_mob.agent.shell import Shell
 
 OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins", "output_schema"})
@@ -28,7 +29,8 @@ class Offer:
 
     ``root`` is the folder that ``builtins`` may read and change; without one they touch no file.
     ``compaction`` says when the histories of its members become shorter. ``shell`` is for the
-    profiles with ``tools.shell``; nobody has one unless it is given.
+    profiles with ``tools.shell``; nobody has one unless it is given. So it is with ``mcp``, and
+    the servers that a definition names.
     Raises ``InvalidParams`` when two tools have one name, or ``root`` is no folder.
     """
 
@@ -41,6 +43,7 @@ class Offer:
         root: Path | str | None = None,
         compaction: CompactionPolicy | UnsetType = UNSET,
         shell: Shell | None = None,
+        mcp: Mcp | None = None,
         clock: Clock = _target.now_ms,
     ) -> None:
         self.hooks: Final = tuple(hooks)
@@ -51,10 +54,12 @@ class Offer:
         }
         self.compaction: Final = compaction
         self.shell: Final = shell
+        self.mcp: Final = mcp
         self.builtins: Final = builtin_tools(root=root, clock=clock)
 
     @property
     def flags(self) -> frozenset[str]:
         """What a profile may ask for and gets."""
         found = OFFERED.union(f"rust_bundles.{name}" for name in self.bundles)
-        return found if self.shell is None else found | {"shell"}
+        given = {"shell": self.shell, "mcp": self.mcp}
+        return found.union(flag for flag, what in given.items() if what is not None)

@@ -36,6 +36,7 @@ from meerkat_mob.sessions import (
 from meerkat_mob.store import MemoryStore, Store
 
 if TYPE_CHECKING:  # a page has no processes, and does not carry it
+    from meerkat_mob.agent.mcp import Mcp
     from meerkat_mob.agent.shell import Shell
 
 
@@ -196,6 +197,7 @@ def open_realm(
     root: Path | str | None = None,
     compaction: CompactionPolicy | UnsetType = UNSET,
     shell: Shell | None = None,
+    mcp: Mcp | None = None,
 ) -> Realm: ...
 
 
@@ -215,6 +217,7 @@ def open_realm(
     root: Path | str | None = None,
     compaction: CompactionPolicy | UnsetType = UNSET,
     shell: Shell | None = None,
+    mcp: Mcp | None = None,
 ) -> Realm | OpeningRealm: ...
 
 
@@ -233,6 +236,7 @@ def open_realm(
     root: Path | str | None = None,
     compaction: CompactionPolicy | UnsetType = UNSET,
     shell: Shell | None = None,
+    mcp: Mcp | None = None,
 ) -> Realm | OpeningRealm:
     """A realm. With a path its sessions survive the process; without one they end with it.
 
@@ -242,7 +246,8 @@ def open_realm(
     ``tools`` are for every member, ``bundles`` for the profiles that name them under
     ``rust_bundles``. ``root`` is the folder whose files ``builtins`` may read and change; without
     one they touch none. ``compaction`` says when the histories of members become shorter.
-    ``shell`` is for profiles with ``tools.shell``; without it nobody runs a command.
+    ``shell`` is for profiles with ``tools.shell``; without it nobody runs a command. ``mcp`` lets
+    the MCP servers that definitions name be started and reached; without it none is.
 
     Raises ``InvalidParams`` when two tools have one name or ``root`` is no folder, and
     ``CapabilityUnavailable`` when a path is asked for in a browser tab. Opening it raises
@@ -260,6 +265,7 @@ def open_realm(
         root=root,
         compaction=compaction,
         shell=shell,
+        mcp=mcp,
         clock=clock,
     )
     if path is None:

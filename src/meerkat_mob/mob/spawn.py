@@ -215,9 +215,11 @@ def _shell_tools(
 
 
 def _toolboxes(context: MobContext, spec: SpawnSpec, profile: Profile) -> tuple[Toolbox, ...]:
-    """What may come and go: its own, its role's, the bundles it names, and everybody's."""
-    bundles = context.offer.bundles
+    """What may come and go: its own, its role's, what its role names, and everybody's."""
+    bundles, servers = context.offer.bundles, context.servers
     named = [bundles[name] for name in profile.tools.rust_bundles if name in bundles]
+    if servers is not None:
+        named += map(servers.toolbox, profile.tools.mcp)
     own, of_role = context.member_tools[spec.member_id], context.profile_tools[spec.profile]
     return own, of_role, *named, context.offer.toolbox
 

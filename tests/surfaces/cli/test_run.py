@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,7 @@ def test_without_a_key_nothing_starts_and_every_way_out_is_named(
         (["--model", "scripted", "--shell"], "--shell: commands must begin somewhere"),
         (["--model", "scripted", "--root", "."], "--root: no member works on files"),
         (["--model", "scripted", "--root", ".", "--shell"], "--shell: no member has a shell"),
+        (["--model", "scripted", "--mcp"], "--mcp: no member has an MCP server"),
         (["--model", "gpt-5", "--pace", "10"], "--pace: it has no effect"),
         (["--model", "scripted", "--member", "lead"], "'lead' is not of the form profile=id"),
         (["--model", "scripted", "--member", "lead=a", "--member", "worker=a"], "two members"),
@@ -279,3 +281,45 @@ def test_a_member_works_below_the_root_and_with_a_shell_if_it_is_given_one(
     ended = called(capsys, *argv, "--shell")
     assert (ended.code, ended.out) == (0, "Done.\n")
     assert (root / "notes").read_text(encoding="utf-8") == "one\nmore\n"
+
+
+CLERK = """
+[mob]
+id = "office"
+
+[profiles.clerk]
+model = "scripted"
+tools = {{ comms = true, mcp = ["clock", "ghost"] }}
+
+[mcp.clock]
+command = ["{python}", "-m", "mcp_server_time", "--local-timezone=UTC"]
+
+[mcp.ghost]
+command = ["/no/such/program"]
+"""
+
+ASK_THE_CLOCK = """
+[[line]]
+profile = "clerk"
+when = "Time"
+then = "It is noon."
+
+[[line.call]]
+tool = "get_current_time"
+args = { timezone = "UTC" }
+"""
+
+
+def test_servers_are_used_if_it_is_said_and_those_that_are_absent_are_told(
+    capsys: Capsys, tmp_path: Path
+) -> None:
+    team, script = a_team(tmp_path, CLERK.format(python=sys.executable)), tmp_path / "script.toml"
+    script.write_text(ASK_THE_CLOCK, encoding="utf-8")
+    argv = ("run", team, "Time?", "--script", script)
+    without = called(capsys, *argv)
+    assert (without.code, "no tool 'get_current_time'" in without.err) == (0, True)
+    ended = called(capsys, *argv, "--mcp")
+    assert (ended.code, ended.out) == (0, "It is noon.\n")
+    assert "no tool" not in ended.err
+    assert "mcp_server_absent at mcp.ghost" in ended.err
+    assert "No such file" in ended.err

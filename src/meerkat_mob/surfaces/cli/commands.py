@@ -105,6 +105,9 @@ def cli() -> None:
 @click.option(
     "--shell", is_flag=True, help="Let members with a shell run commands, as you, from --root on."
 )
+@click.option(
+    "--mcp", is_flag=True, help="Start and reach the MCP servers that the team names, as you."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the answer and nothing else.")
 @_compat
@@ -125,6 +128,7 @@ def run(
     mob_id: str | None,
     root: Path | None,
     shell: bool,
+    mcp: bool,
     as_json: bool,
     quiet: bool,
     compat: Literal["0.8", "0.5"],
@@ -160,6 +164,7 @@ def run(
         mob_id=mob_id,
         root=root,
         shell=shell,
+        mcp=mcp,
     )
     return ended(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
 

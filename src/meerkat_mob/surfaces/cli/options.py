@@ -22,6 +22,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ``pace_ms`` is the time between two words of a scripted text; None leaves it to the terminal.
     ``realm`` is the folder where the team is kept, ``mob_id`` the name it gets there. ``root`` is
     the folder that ``builtins`` work in, and where commands begin when there is a ``shell``.
+    ``mcp`` lets the servers that the team names be started and reached.
     """
 
     definition: Path
@@ -41,6 +42,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     mob_id: str | None = None
     root: Path | None = None
     shell: bool = False
+    mcp: bool = False
 
     @property
     def scripted(self) -> bool:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
-from typing import TypeAlias
+from contextlib import aclosing, suppress
+from typing import Final, TypeAlias
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from meerkat_mob._target import now_ms
+from meerkat_mob.agent.mcp import Mcp, McpServers
 from meerkat_mob.agent.shell import Shell
 from meerkat_mob.errors import InvalidParams, MeerkatError, ProfileNotFound
 from meerkat_mob.llm import LlmClient, choose
@@ -28,7 +29,7 @@ from meerkat_mob.mob.definition import (
     load_pack,
     warnings_of,
 )
-from meerkat_mob.surfaces.cli.findings import found_in, show_findings
+from meerkat_mob.surfaces.cli.findings import Found, found_in, show_findings
 from meerkat_mob.surfaces.cli.jsonlines import Answer, JsonLines
 from meerkat_mob.surfaces.cli.options import RunOptions, check_options, members_of
 from meerkat_mob.surfaces.cli.palette import QUIET, hanging
@@ -42,6 +43,9 @@ from meerkat_mob.surfaces.playing import ensure_playable, with_id, with_model
 
 See: TypeAlias = Callable[[AnyEvent], None]
 
+SERVERS_S: Final = 10.0
+"""How long a run waits for MCP servers before it begins; they may still come later."""
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A run that nothing is left to refuse: the team, who leads it, and who answers for it."""
@@ -52,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     llm: LlmClient | None
     by: str
     shell: Shell | None = None
+    mcp: Mcp | None = None
 
 
 def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
@@ -75,8 +80,16 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
         for model in models:
             choose(model, base_url=options.base_url, api_key=options.api_key, env=os.environ)
     by = voice_in_words(options, pack, models)
-    shell = _shell(options, [definition.profiles[profile].tools for profile in members.values()])
-    return Plan(definition=definition, members=members, lead=lead, llm=llm, by=by, shell=shell)
+    wanted = [definition.profiles[profile].tools for profile in members.values()]
+    return Plan(
+        definition=definition,
+        members=members,
+        lead=lead,
+        llm=llm,
+        by=by,
+        shell=_shell(options, wanted),
+        mcp=_mcp(options, wanted),
+    )
 
 
 def _shell(options: RunOptions, wanted: Sequence[ToolConfig]) -> Shell | None:
@@ -94,6 +107,17 @@ def _shell(options: RunOptions, wanted: Sequence[ToolConfig]) -> Shell | None:
             hint="leave it out, or set tools.builtins",
         )
     return Shell(options.root) if options.shell else None
+
+
+def _mcp(options: RunOptions, wanted: Sequence[ToolConfig]) -> Mcp | None:
+    """The leave to connect servers, if it is given. Refuses it where nobody would use one."""
+    if not options.mcp:
+        return None
+    if not any(tools.mcp for tools in wanted):
+        raise InvalidParams(
+            what="no member has an MCP server", path="--mcp", hint="leave it out, or set tools.mcp"
+        )
+    return Mcp()
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,8 +155,11 @@ async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
             api_key=options.api_key,
             root=options.root,
             shell=plan.shell,
+            mcp=plan.mcp,
         ) as realm:
             mob = await realm.create_mob(plan.definition)
+            if plan.mcp is not None:
+                show_findings(view.console, await _absent(mob.mcp_servers))
             watching = asyncio.create_task(_watch(mob, see))
             await spawn_team(mob, plan.members)
             view.open(
@@ -153,6 +180,23 @@ async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
     return Played(
         mob_id=mob.id, lead=plan.lead, answer=answer, duration_ms=duration_ms, story=view.story
     )
+
+
+async def _absent(servers: McpServers) -> Sequence[Found]:
+    """Waits a while, for a task is better given to who has its tools. Who is not there by then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SERVERS_S):
+            await servers.settled()
+    return [
+        Found(
+            code="mcp_server_absent",
+            message=state.reason or "it has not answered yet",
+            location=f"mcp.{name}",
+            severity="warning",
+        )
+        for name, state in servers.states.items()
+        if state.status != "connected"
+    ]
 
 
 async def _watch(mob: Mob, see: See) -> None:
