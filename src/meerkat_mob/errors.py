@@ -32,6 +32,7 @@ MeerkatError                       catch this to catch us
 ├── AgentError                     a run ended without a result
 │   ├── RunCancelled
 │   ├── HookDenied                 a hook said no
+│   ├── SkillNotFound              a run was referred to a skill that its session has not
 │   ├── InvalidOutputSchema        an answer cannot be held to this schema
 │   ├── StructuredOutputValidationFailed  the model did not bring its answer into form
 │   ├── HookExecutionFailed        a command or a server that is a hook gave no usable answer
@@ -426,6 +427,17 @@ class HookDenied(AgentError):
             f"denied at {point} ({reason_code}): {why}; change what is asked, or the hook"
         )
         self.point, self.reason_code, self.why = point, reason_code, why
+
+
+class SkillNotFound(AgentError):
+    """A run was referred to a skill that its session has not. The run did not begin."""
+
+    code = "SKILL_NOT_FOUND"
+
+    def __init__(self, *, skill: str, known: Sequence[str]) -> None:
+        there_are = ", ".join(known) or "none"
+        super().__init__(f"no skill {skill!r}: give the session one, or name one of: {there_are}")
+        self.skill, self.known = skill, tuple(known)
 
 
 class InvalidOutputSchema(AgentError):

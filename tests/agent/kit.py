@@ -11,6 +11,7 @@ from meerkat_mob.core.events import AgentEvent, RunCompleted, RunFailed
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.messages import ToolResult, ToolResults, tool_uses
 from meerkat_mob.core.run_context import RunContext
+from meerkat_mob.core.skills import Skill
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.transcript import Transcript
@@ -52,6 +53,7 @@ def a_bench(
     limits: Mapping[str, object] | None = None,
     hooks: Sequence[Hook] = (),
     toolboxes: Sequence[Toolbox] = (),
+    skills: Sequence[Skill] = (),
 ) -> Bench:
     client = ScriptedLlm(script) if isinstance(script, Sequence) else script
     transcript, said = Transcript(), list[AgentEvent]()
@@ -68,6 +70,7 @@ def a_bench(
         clock=clock or a_clock(),
         context=context,
         hooks=hooks,
+        skills=skills,
     )
     return Bench(agent=agent, transcript=transcript, said=said)
 

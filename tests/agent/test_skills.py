@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from meerkat_mob import open_realm
 from meerkat_mob.agent import ToolSet, load_skill_tool, skill_catalogue
+from meerkat_mob.core.events import SkillResolutionFailed, SkillsResolved
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.messages import text_of_message
+from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
 from meerkat_mob.core.skills import Skill
 from meerkat_mob.core.tools import ToolCall, ToolOutcome
-from meerkat_mob.llm import call
+from meerkat_mob.errors import InvalidParams, SkillNotFound
+from meerkat_mob.llm import ScriptedLlm, call
 from tests.agent.kit import a_bench
 
 TIDES = Skill(
@@ -85,9 +91,62 @@ async def test_arguments_that_do_not_fit_are_an_error_with_their_place() -> None
 
 async def test_the_text_enters_the_transcript_as_a_result_and_only_there() -> None:
     asks = call("load_skill", name="winds")
-    bench = a_bench([asks, "We sail."], load_skill_tool([TIDES, WINDS]))
+    bench = a_bench([asks, "We sail."], skills=[TIDES, WINDS])
     await bench.agent.run("Where to?")
     assert [r.content for r in bench.results] == ["Away from the wind."]
     stored = msgspec.json.encode([*bench.transcript.view()])
     assert stored.count(b"Away from the wind.") == 1
     assert b"high water" not in stored
+
+
+# -- runs that are referred to skills ----------------------------------------------------------
+
+
+async def test_a_run_that_is_referred_to_a_skill_has_its_text_and_no_other_run_has() -> None:
+    llm = ScriptedLlm([call("load_skill", name="winds"), "At six.", "Hm."])
+    bench = a_bench(llm, skills=[TIDES, WINDS])
+    await bench.agent.run("When?", skills=["tides", "tides"])
+    await bench.agent.run("And now?")
+    told = [request.system_prompt for request in llm.requests]
+    assert told[0] == told[1]
+    assert told[0].startswith("# Skill tides\n\nWait for high water.")
+    assert "references/table.md" in told[0]
+    assert told[2] == ""
+    (resolved,) = [e for e in bench.said if isinstance(e, SkillsResolved)]
+    assert resolved == SkillsResolved(skills=("tides",), injection_bytes=len(told[0].encode()))
+    assert b"high water" not in msgspec.json.encode([*bench.transcript.view()])
+
+
+async def test_a_run_is_not_begun_for_a_skill_that_is_not_there() -> None:
+    bench = a_bench([], skills=[TIDES])
+    with pytest.raises(SkillNotFound, match=r"no skill 'ties': .* tides") as failed:
+        await bench.agent.run("When?", skills=["tides", "ties"])
+    assert failed.value.code == "SKILL_NOT_FOUND"
+    assert bench.said == [SkillResolutionFailed(reference="ties", error=str(failed.value))]
+    assert len(bench.transcript) == 0
+
+
+def test_two_skills_of_one_name_are_refused() -> None:
+    with pytest.raises(InvalidParams, match="two skills are named 'tides'"):
+        a_bench([], skills=[TIDES, TIDES])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_session_hands_its_runs_the_skills_they_name(at_once: bool) -> None:
+    llm = ScriptedLlm(["One.", "Two.", "Three."])
+    async with open_realm(llm=llm) as realm:
+        build = SessionBuildOptions(skills=(TIDES,))
+        referred = ("tides",) if at_once else ()
+        request = CreateSessionRequest(
+            model="m", prompt="a", build=build, skill_references=referred
+        )
+        session = (await realm.sessions.create_session(request)).session_id
+        await realm.sessions.start_turn(session, StartTurnRequest(prompt="b"))
+        unknown = StartTurnRequest(prompt="c", skill_references=("ties",))
+        with pytest.raises(SkillNotFound):
+            await realm.sessions.start_turn(session, unknown)
+        again = StartTurnRequest(prompt="d", skill_references=("tides",))
+        await realm.sessions.start_turn(session, again)
+        assert ["high water" in r.system_prompt for r in llm.requests] == [at_once, False, True]
+        history = await realm.sessions.read_history(session)
+    assert "c" not in [text_of_message(message) for message in history.messages]

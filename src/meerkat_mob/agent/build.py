@@ -69,6 +69,7 @@ class AgentBuilder:
             clock=self._clock,
             context=context,
             hooks=options.hooks,
+            skills=options.skills,
         )
 
 

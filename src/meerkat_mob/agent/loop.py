@@ -22,6 +22,7 @@ from meerkat_mob.agent.guard import Guard, with_text
 from meerkat_mob.agent.hooks import Hooks
 from meerkat_mob.agent.run import Run
 from meerkat_mob.agent.scope import Catalogue
+from meerkat_mob.agent.skills import Skills
 from meerkat_mob.agent.spec import AgentSpec
 from meerkat_mob.agent.surroundings import Surroundings
 from meerkat_mob.agent.turns import Event
@@ -37,6 +38,7 @@ from meerkat_mob.core.messages import (
 )
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.run_context import NoSession, RunContext
+from meerkat_mob.core.skills import Skill
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.core.transcript import Transcript
@@ -68,11 +70,13 @@ class Agent:
         context: RunContext | None = None,
         usage: Usage | None = None,
         hooks: Sequence[Hook] = (),
+        skills: Sequence[Skill] = (),
     ) -> None:
         self._spec = spec
         self._transcript, self._emit = transcript, emit
         self._context = context or NoSession()
-        self._catalogue = Catalogue(tools, toolboxes, self._context)
+        self._skills = Skills(skills, emit)
+        self._catalogue = Catalogue((*tools, *self._skills.tools), toolboxes, self._context)
         self._form = None
         if spec.output is not None:
             self._form = Extraction(spec.output, spec.output_attempts)
@@ -127,14 +131,17 @@ class Agent:
         *,
         preface: Sequence[UserMessage] = (),
         render_metadata: RenderMetadata | UnsetType = UNSET,
+        skills: Sequence[str] = (),
     ) -> RunResult:
-        """A run that starts from a prompt.
+        """A run that starts from a prompt, and has the texts of ``skills`` before its model.
 
         Raises ``LlmFailed`` when the model fails for good, ``StoreError`` when what must be kept
         before it goes on cannot be, ``CallbackPending`` when it waits for a result from outside,
         and ``CancelledError`` when cancelled, each with the transcript in order;
-        ``InvalidParams``, before anything happened, for text that is not Unicode.
+        before anything happened, ``InvalidParams`` for text that is not Unicode, and
+        ``SkillNotFound``.
         """
+        self._skills.refer(skills)
         user = UserMessage(content=prompt, render_metadata=render_metadata)
         try:
             self._transcript.push_batch((*preface, user))
@@ -153,6 +160,7 @@ class Agent:
         """
         if not self._transcript.has_pending_boundary and self._context.news() is None:
             raise NoPendingBoundary
+        self._skills.refer(())
         return await self._run(UNSET)
 
     async def _run(self, prompt: Content | UnsetType) -> RunResult:
@@ -188,7 +196,13 @@ class Agent:
             model=self._model,
             hands=self._hands,
             guard=self._guard,
-            around=Surroundings(self._context, self._transcript, self._catalogue, self._emit),
+            around=Surroundings(
+                self._context,
+                self._transcript,
+                self._catalogue,
+                self._emit,
+                skills=self._skills.referred,
+            ),
             budget=self._budget(),
             context=self._context,
             transcript=self._transcript,

@@ -1,11 +1,13 @@
 """Skills as an agent has them: a line each in its prompt, the rest when it asks.
 
 The text of a skill enters a transcript only as the result of ``load_skill``, once for each call.
+A run that is referred to skills has their texts before its model, and the transcript never does.
 Nothing is read from a disk here: what a skill brings is all that can be asked for.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Final
 
@@ -13,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from meerkat_mob.core import strict
+from meerkat_mob.core.events import Emit, SkillResolutionFailed, SkillsResolved
 from meerkat_mob.core.skills import Skill
 from meerkat_mob.core.tools import (
     Tool,
@@ -23,6 +26,7 @@ from meerkat_mob.core.tools import (
     tool_error,
 )
 from meerkat_mob.core.typed_tools import arguments_of, schema_of
+from meerkat_mob.errors import InvalidParams, SkillNotFound
 
 LOAD_SKILL: Final = "load_skill"
 
@@ -74,6 +78,35 @@ def load_skill_tool(skills: Sequence[Skill]) -> Tool:
         provenance=ToolProvenance(kind="builtin", source_id="skills"),
     )
     return Tool(definition=definition, execute=execute)
+
+
+class Skills:
+    """The skills of one agent. ``referred`` is what the run at hand shows its model of them."""
+
+    def __init__(self, skills: Sequence[Skill], emit: Emit) -> None:
+        """Raises ``InvalidParams`` when two of them have one name."""
+        self._skills, self._emit = {skill.name: skill for skill in skills}, emit
+        self.tools: Final = (load_skill_tool(skills),) if skills else ()
+        self.referred = ""
+        twice = [name for name, n in Counter(skill.name for skill in skills).items() if n > 1]
+        if twice:
+            raise InvalidParams(
+                what=f"two skills are named {twice[0]!r}", path="skills", hint="rename one of them"
+            )
+
+    def refer(self, names: Iterable[str]) -> None:
+        """The run that begins is referred to these. Raises ``SkillNotFound`` for one of no name."""
+        wanted = tuple(dict.fromkeys(names))
+        for name in wanted:
+            if name not in self._skills:
+                fault = SkillNotFound(skill=name, known=tuple(self._skills))
+                self._emit(SkillResolutionFailed(reference=name, error=str(fault)))
+                raise fault
+        texts = [f"# Skill {name}\n\n{_with_its_files(self._skills[name])}" for name in wanted]
+        self.referred = "\n\n".join(texts)
+        if wanted:
+            size = len(self.referred.encode())
+            self._emit(SkillsResolved(skills=wanted, injection_bytes=size))
 
 
 def _with_its_files(skill: Skill) -> str:

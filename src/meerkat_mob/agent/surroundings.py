@@ -40,7 +40,13 @@ class Surroundings:
     )
 
     def __init__(
-        self, context: RunContext, transcript: Transcript, catalogue: Catalogue, emit: Emit
+        self,
+        context: RunContext,
+        transcript: Transcript,
+        catalogue: Catalogue,
+        emit: Emit,
+        *,
+        skills: str = "",
     ) -> None:
         self._context, self._transcript, self._catalogue = context, transcript, catalogue
         self._emit, self._announced = emit, set[str]()
@@ -50,8 +56,9 @@ class Surroundings:
         self._scope: SystemNotice | None = None
         self.output: OutputSchema | None = None
         """The form that this turn's answer is to have; then it has no tools."""
-        self.notes = ""
-        """The system context that waited for this run, for each of its calls (SES-23a)."""
+        self.notes = skills
+        """The skills that this run was referred to, and the system context that waited for it; for
+        each of its calls (SES-23a)."""
         self.blobs: Mapping[str, Blob] = NO_BLOBS
         """The images that the messages name, those that are there (BLB-4)."""
 
@@ -81,7 +88,7 @@ class Surroundings:
         if not self._told:
             self._told = True
             if waiting := self._context.take_system_context():
-                self.notes = render_prompt("", waiting)
+                self.notes = render_prompt(self.notes, waiting)
         self._listen()
 
     def _look_at_tools(self, turn: int) -> None:

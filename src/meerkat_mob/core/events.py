@@ -235,6 +235,29 @@ class StreamTruncated(
     reason: str
 
 
+class SkillsResolved(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="skills_resolved"
+):
+    """The skills that a run was referred to are before its model, in so many bytes."""
+
+    skills: tuple[str, ...]
+    injection_bytes: int
+
+
+class SkillResolutionFailed(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="type",
+    tag="skill_resolution_failed",
+):
+    """A run was referred to a skill that is not there; it does not begin."""
+
+    reference: str
+    error: str
+
+
 class DeferredCatalogDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which tools the model must ask for now, and which no longer; sources yet to come."""
 
@@ -410,6 +433,8 @@ AgentEvent: TypeAlias = (
     | CompactionStarted
     | CompactionCompleted
     | CompactionFailed
+    | SkillsResolved
+    | SkillResolutionFailed
     | StreamTruncated
 )
 

@@ -22,6 +22,7 @@ from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.provider_names import Provider
 from meerkat_mob.core.session import Session
+from meerkat_mob.core.skills import Skill
 from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
@@ -38,7 +39,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     none of them is stored. ``provider_params`` go
     into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
-    ``compaction`` says when its history becomes shorter.
+    ``compaction`` says when its history becomes shorter. ``skills`` can be read with
+    ``load_skill``, and a run can be referred to them; they are not stored either.
     ``output_schema`` is the form of each run's answer (see ``output_of``), which the model may try
     to give ``structured_output_retries`` times in all; 2 if not said.
     """
@@ -55,6 +57,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     external_tools: tuple[Tool, ...] = ()
     toolboxes: tuple[Toolbox, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    skills: tuple[Skill, ...] = ()
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
@@ -69,6 +72,7 @@ class CreateSessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A new session, and its first turn unless ``initial_turn`` is defer.
 
     A deferred prompt is dropped, or kept for the first turn with policy ``stage`` (DEF-1).
+    ``skill_references`` are for the first turn, if it is not deferred.
     """
 
     model: str
@@ -76,6 +80,7 @@ class CreateSessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     render_metadata: RenderMetadata | UnsetType = UNSET
     system_prompt: str | None = None
     max_tokens: int = 4096
+    skill_references: tuple[str, ...] = ()
     initial_turn: Literal["run_immediately", "defer"] = "run_immediately"
     deferred_prompt_policy: Literal["discard", "stage"] = "discard"
     build: SessionBuildOptions = SessionBuildOptions()
@@ -88,6 +93,8 @@ class StartTurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``preface`` holds messages that precede the prompt in the same run, each its own message of
     the transcript. ``system_prompt`` is taken only by the first turn of a deferred session.
     ``flow_tool_overlay`` hides tools in this run, beside what the session's filters hide (TS-4).
+    ``skill_references`` names skills whose texts are before the model in this run alone; the
+    transcript never has them.
     """
 
     prompt: Content = ""
@@ -96,6 +103,7 @@ class StartTurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     render_metadata: RenderMetadata | UnsetType = UNSET
     additional_instructions: tuple[str, ...] = ()
     execution_kind: ExecutionKind | UnsetType = UNSET
+    skill_references: tuple[str, ...] = ()
     flow_tool_overlay: ToolFilter = "all"
 
 

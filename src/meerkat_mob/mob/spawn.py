@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.agent import load_skill_tool
 from meerkat_mob.comms import (
     LIFECYCLE_INTENTS,
     PEER_ADDED,
@@ -95,9 +94,6 @@ async def spawn_member(context: MobContext, spec: SpawnSpec, own: Iterable[Tool]
     """
     profile = _admit(context, spec)
     known = knowledge(spec.member_id, profile, context.definition.skills)
-    prompt = system_prompt(
-        mob=context.mob_id, profile_name=spec.profile, member=spec.member_id, known=known
-    )
     mode = profile.runtime_mode if spec.runtime_mode is UNSET else spec.runtime_mode
     session_id = context.new_id()
     async with AsyncExitStack() as undo:
@@ -107,11 +103,9 @@ async def spawn_member(context: MobContext, spec: SpawnSpec, own: Iterable[Tool]
         undo.callback(context.router.close, endpoint)
         sessions, adapter = context.sessions, context.runtime
         undo.callback(context.ends.pop, spec.member_id, None)
-        tools = _tools(
-            context, profile, endpoint, known, member_id=spec.member_id, session_id=session_id
-        )
+        tools = _tools(context, profile, endpoint, member_id=spec.member_id, session_id=session_id)
         await sessions.create_session(
-            _session_request(context, spec, profile, mode, prompt, session_id, tools)
+            _session_request(context, spec, profile, mode, known, session_id, tools)
         )
         undo.push_async_callback(_let_go_of, sessions, session_id)
         await adapter.register_session(
@@ -189,7 +183,6 @@ def _tools(
     context: MobContext,
     profile: Profile,
     endpoint: Endpoint,
-    known: Knowledge,
     *,
     member_id: str,
     session_id: str,
@@ -198,7 +191,6 @@ def _tools(
         *comms_tools(endpoint),
         *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
         *(context.offer.builtins if profile.tools.builtins else ()),
-        *((load_skill_tool(known.skills),) if known.skills else ()),
         *_shell_tools(context, profile, member_id, session_id),
     )
 
@@ -229,7 +221,7 @@ def _session_request(  # noqa: PLR0917
     spec: SpawnSpec,
     profile: Profile,
     mode: RuntimeMode,
-    prompt: str,
+    known: Knowledge,
     session_id: str,
     tools: tuple[Tool, ...],
 ) -> CreateSessionRequest:
@@ -249,11 +241,14 @@ def _session_request(  # noqa: PLR0917
         ),
         toolboxes=_toolboxes(context, spec, profile),
         hooks=context.offer.hooks,
+        skills=known.skills,
         compaction=context.offer.compaction,
     )
     return CreateSessionRequest(
         model=profile.model,
-        system_prompt=prompt,
+        system_prompt=system_prompt(
+            mob=mob_id, profile_name=spec.profile, member=spec.member_id, known=known
+        ),
         initial_turn="defer",
         build=options,
         labels=labels,

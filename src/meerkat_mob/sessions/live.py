@@ -316,7 +316,10 @@ class LiveSession:
         if continues:
             return await self._agent.run_pending()
         return await self._agent.run(
-            prompt, preface=request.preface, render_metadata=request.render_metadata
+            prompt,
+            preface=request.preface,
+            render_metadata=request.render_metadata,
+            skills=request.skill_references,
         )
 
     def _emit(self, event: AgentEvent) -> None:

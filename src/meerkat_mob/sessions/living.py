@@ -88,7 +88,11 @@ class LiveSessions(ABC):
         session = await self._create(request)
         if request.initial_turn == "defer":
             return RunResult(text="", session_id=session.id, usage=Usage())
-        turn = StartTurnRequest(prompt=request.prompt, render_metadata=request.render_metadata)
+        turn = StartTurnRequest(
+            prompt=request.prompt,
+            render_metadata=request.render_metadata,
+            skill_references=request.skill_references,
+        )
         try:
             return _result(await session.start_turn(turn))
         except MeerkatError as error:

@@ -63,6 +63,7 @@ class SessionAgent(Protocol):
         *,
         preface: Sequence[UserMessage] = (),
         render_metadata: RenderMetadata | UnsetType = ...,
+        skills: Sequence[str] = (),
     ) -> RunResult:
         """A run from a prompt; see ``meerkat_mob.agent.Agent.run``."""
         ...
