@@ -111,6 +111,20 @@ async def turns_with_tools(rounds: int) -> AsyncGenerator[Figure, None]:
     await service.aclose()
 
 
+async def schemas(rounds: int) -> Figure:
+    """A tool's schema is made when the tool is, and never again: no turn pays for it."""
+
+    async def floor() -> None:
+        for _ in range(TOOLS):
+            msgspec.json.schema(Place)
+
+    async def made() -> None:
+        a_request("one")
+
+    bare, ours = await take_turns(rounds, floor, made)
+    return compared(f"{TOOLS} tools made / as many schemas alone", ours, bare, aim=2)
+
+
 class Chatter:
     """A model that says very many words."""
 
@@ -155,7 +169,8 @@ async def deltas(rounds: int) -> Figure:
 
 async def all_figures(rounds: int) -> list[Figure]:
     """All of them, one after another."""
-    return [*[figure async for figure in turns_with_tools(rounds)], await deltas(rounds // 20)]
+    figures = [figure async for figure in turns_with_tools(rounds)]
+    return [*figures, await schemas(rounds), await deltas(rounds // 20)]
 
 
 def main() -> None:
