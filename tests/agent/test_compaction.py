@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meerkat_mob.agent.compaction import INSTRUCTION, PREFIX, without_media
+from meerkat_mob.agent.compaction import INSTRUCTION, without_media
 from meerkat_mob.core.blobs import contents_of
 from meerkat_mob.core.build_state import BudgetLimits
-from meerkat_mob.core.compaction import Compacted, CompactionPolicy
+from meerkat_mob.core.compaction import SUMMARY, Compacted, CompactionPolicy
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock, VideoBlock, has_media
 from meerkat_mob.core.events import (
     CompactionCompleted,
@@ -93,7 +93,7 @@ async def test_never_at_the_first_call_of_a_session_and_then_before_the_next_one
     assert told(bench) == []
     await bench.agent.run("b")
     assert told(bench) == ["Started", "Completed"]
-    assert texts(bench) == [PREFIX + "In short.", "b", "two"]
+    assert texts(bench) == [SUMMARY + "In short.", "b", "two"]
     assert session.compacted() == Compacted(answers=1, at=1)
 
 
@@ -101,7 +101,7 @@ async def test_not_again_before_so_many_boundaries() -> None:
     llm = summing_up()
     policy = CompactionPolicy(window_tokens=1, keep_turns=0, min_boundaries=3)
     bench, session = compacting(llm, policy)
-    session.note_compaction(Compacted(answers=4, at=4))
+    session.note_compaction(Compacted(answers=4, at=4), ())
     for n in range(8):
         await bench.agent.run(f"run {n}")
     assert [len(request.messages) for request in summaries(llm)] == [8, 8]
@@ -112,7 +112,7 @@ async def test_not_again_before_so_many_boundaries() -> None:
 async def test_boundaries_are_those_of_the_session_s_whole_life() -> None:
     """A follow-up run may compact before its first call."""
     bench, session = compacting(summing_up())
-    session.note_compaction(Compacted(answers=7))
+    session.note_compaction(Compacted(answers=7), ())
     bench.transcript.push_batch([UserMessage(content="old"), answered("old")])
     await bench.agent.run("go")
     assert told(bench) == ["Started", "Completed"]
@@ -146,7 +146,7 @@ async def test_in_the_midst_of_a_run_and_with_its_tools() -> None:
     await bench.agent.run("a")
     assert (await bench.agent.run("b")).text == "done"
     assert told(bench) == ["Started", "Completed"]
-    assert texts(bench)[:2] == [PREFIX + "In short.", "b"]
+    assert texts(bench)[:2] == [SUMMARY + "In short.", "b"]
     assert [type(m) for m in bench.transcript.view()[2:]] == [
         AssistantMessage,
         ToolResults,
@@ -174,7 +174,7 @@ async def test_a_request_that_is_too_long_for_its_model_is_made_shorter_once() -
     await bench.agent.run("a")
     assert (await bench.agent.run("b")).text == "two"
     assert told(bench) == ["Started", "Completed"]
-    assert texts(bench) == [PREFIX + "In short.", "b", "two"]
+    assert texts(bench) == [SUMMARY + "In short.", "b", "two"]
     assert not any(isinstance(e, Retrying) for e in bench.said)
     bench, _ = compacting(summing_up("one", too_long, too_long), CompactionPolicy(keep_turns=1))
     await bench.agent.run("a")
@@ -209,7 +209,7 @@ async def test_the_last_turns_stay_whole_behind_the_system_message_and_the_summa
     before = bench.transcript.view()
     await bench.agent.run("d")
     said = texts(bench)
-    assert said[:2] == ["Be brief.", PREFIX + "In short."]
+    assert said[:2] == ["Be brief.", SUMMARY + "In short."]
     assert [a for a, b in zip(said[2:-1], kept, strict=True) if b and a != b] == []
     (asked,) = summaries(llm)
     assert [text_of_message(m) for m in asked.messages[:2]] == ["Be brief.", "a"]
@@ -233,8 +233,8 @@ async def test_a_summary_is_summed_up_with_what_came_after_it() -> None:
     bench, _ = compacting(llm)
     for prompt in ("a", "b", "c"):
         await bench.agent.run(prompt)
-    assert texts(bench)[:2] == [PREFIX + "In short.", "c"]
-    assert text_of_message(summaries(llm)[1].messages[0]) == PREFIX + "In short."
+    assert texts(bench)[:2] == [SUMMARY + "In short.", "c"]
+    assert text_of_message(summaries(llm)[1].messages[0]) == SUMMARY + "In short."
 
 
 MEDIA: tuple[Content, ...] = (
@@ -266,7 +266,7 @@ async def test_images_go_but_for_those_the_model_has_not_seen() -> None:
     assert "[image]" in text_of_message(summaries(llm)[0].messages[0])
     media = [any(map(has_media, contents_of(m))) for m in bench.transcript.view()]
     said = texts(bench)
-    assert said[0].startswith(PREFIX)
+    assert said[0].startswith(SUMMARY)
     shown = {text[:7]: has for has, text in zip(media, said, strict=True) if text[:5] == "image"}
     assert shown == {"image 2": False, "image 3": True}
 
@@ -383,7 +383,7 @@ async def test_what_is_kept_and_what_is_summed_up_are_all_there_was(
     start = 1 if system else 0
     stop = len(asked[0].messages) - 1
     kept = after[start + 1 :]
-    assert text_of_message(after[start]) == PREFIX + "In short."
+    assert text_of_message(after[start]) == SUMMARY + "In short."
     assert [texts_of(m) for m in kept] == [texts_of(m) for m in before[stop:]]
     assert sum(isinstance(m, UserMessage) for m in kept) == keep
     assert not kept or isinstance(kept[0], UserMessage)

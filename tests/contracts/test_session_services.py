@@ -51,4 +51,4 @@ async def test_the_service_keeps_the_rule(rule: SessionRule, home: OpenService) 
 
 
 def test_no_rule_is_lost() -> None:
-    assert len(RULES) == 121
+    assert len(RULES) == 122

@@ -286,6 +286,7 @@ def test_options_of_a_request_are_all_asked_for() -> None:
         "external_tools",
         "toolboxes",
         "hooks",
+        "skills",
         "max_turns",
         "budget_limits",
         "session_budget",

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from meerkat_mob.agent.asking import Model
 from meerkat_mob.agent.budget import Budget
 from meerkat_mob.agent.surroundings import Surroundings
-from meerkat_mob.core.compaction import Compacted, CompactionPolicy
+from meerkat_mob.core.compaction import SUMMARY, Compacted, CompactionPolicy, is_summary
 from meerkat_mob.core.content import Content, TextBlock, VideoBlock, has_media
 from meerkat_mob.core.events import (
     CompactionCompleted,
@@ -42,7 +42,6 @@ Write a summary of this conversation so far. It will take the conversation's pla
 on from it has nothing else: keep the task and what was agreed, what was found out and decided, with
 names, numbers and paths as they are, what was done, and what is still open. Leave out greetings and
 detours. Answer with the summary alone."""
-PREFIX: Final = "[Context compacted] What was said before, in short:\n\n"
 LONGEST_PAUSE: Final = 48
 """Boundaries after a failed attempt until the next one, at most."""
 FEWEST: Final = 2
@@ -112,6 +111,7 @@ class Compaction:
             self._failed("the summary is empty")
             return False
         before = len(messages)
+        await self._context.checkpoint()  # what goes was said: that is kept first
         self._shorten(start, stop, told.strip())
         self._emit(
             CompactionCompleted(
@@ -129,19 +129,21 @@ class Compaction:
     def _shorten(self, start: int, stop: int, summary: str) -> None:
         done, transcript = self._context.compacted(), self._transcript
         here, calls = self._boundary(done), transcript.tool_call_count
+        gone = [message for message in transcript.view()[start:stop] if not is_summary(message)]
         answered = _answered(transcript.view())
         if answered > stop:  # what the model has not seen yet, it must see whole
             kept = transcript.view()[stop:answered]
             if any(without_media(message) is not message for message in kept):
                 transcript.rewrite(stop, answered, map(without_media, kept))
-        transcript.rewrite(start, stop, (UserMessage(content=PREFIX + summary),))
+        transcript.rewrite(start, stop, (UserMessage(content=SUMMARY + summary),))
         self._failures = 0
         self._context.note_compaction(
             Compacted(
                 answers=here - transcript.answer_count,
                 tool_calls=done.tool_calls + calls - transcript.tool_call_count,
                 at=here,
-            )
+            ),
+            gone,
         )
 
     def _failed(self, error: str) -> None:

@@ -10,6 +10,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from meerkat_mob.core.messages import Message, UserMessage
+
+SUMMARY: Final = "[Context compacted] What was said before, in short:\n\n"
+"""How the message begins that stands for what was taken out."""
 FULL: Final = 0.8
 """The part of a model's window at which a history is compacted."""
 
@@ -41,3 +45,16 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     answers: int = 0
     tool_calls: int = 0
     at: int | UnsetType = UNSET
+
+
+class Discarded(msgspec.Struct, frozen=True, kw_only=True):
+    """All that compactions took out of a history so far, in order, up to the boundary ``at``."""
+
+    at: int
+    messages: tuple[Message, ...]
+
+
+def is_summary(message: Message) -> bool:
+    """Whether a message stands for others."""
+    content = message.content if isinstance(message, UserMessage) else None
+    return isinstance(content, str) and content.startswith(SUMMARY)

@@ -13,7 +13,7 @@ import msgspec
 from meerkat_mob.core.blobs import NO_BLOBS, Blob
 from meerkat_mob.core.compaction import Compacted
 from meerkat_mob.core.events import BackgroundJobCompleted
-from meerkat_mob.core.messages import SystemNotice, ToolResult, ToolUseData
+from meerkat_mob.core.messages import Message, SystemNotice, ToolResult, ToolUseData
 from meerkat_mob.core.system_context import PendingAppend
 from meerkat_mob.core.tool_visibility import ToolsInForce
 
@@ -58,8 +58,8 @@ class RunContext(Protocol):
         """What compactions took out of the session's history, in this run or before."""
         ...
 
-    def note_compaction(self, compacted: Compacted) -> None:
-        """The same from now on: the transcript was made shorter. Kept with it."""
+    def note_compaction(self, compacted: Compacted, gone: Sequence[Message]) -> None:
+        """The same from now on: the transcript was made shorter, by ``gone``. Kept with it."""
         ...
 
     async def checkpoint(self) -> None:
@@ -128,8 +128,9 @@ class NoSession:
         """What was noted since it began."""
         return self._compacted
 
-    def note_compaction(self, compacted: Compacted) -> None:
+    def note_compaction(self, compacted: Compacted, gone: Sequence[Message]) -> None:
         """Remembers it as long as it is there."""
+        del gone  # nobody looks for it
         self._compacted = compacted
 
     async def checkpoint(self) -> None:

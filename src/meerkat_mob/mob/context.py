@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from meerkat_mob.agent.memory import Memory
 from meerkat_mob.comms import Endpoint, Router
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.toolbox import Toolbox
@@ -54,6 +55,7 @@ class MobContext:
         self.member_tools: dict[str, Toolbox] = {}
         self.ends: dict[str, Callable[[], Awaitable[None]]] = {}
         self.endpoints: dict[str, Endpoint] = {}
+        self.memory: Final = Memory(offer.memory, self.sessions.read_discarded)
         self.servers: Final = (
             None if offer.mcp is None else offer.mcp.servers(definition.mcp_servers)
         )

@@ -294,6 +294,7 @@ class Mob:
                     entry.session_id, reason="the mob was destroyed"
                 )
                 await self._context.sessions.archive(entry.session_id)
+                await self._context.offer.memory.forget(entry.session_id)
             await self.end_jobs()
             self.close()
 

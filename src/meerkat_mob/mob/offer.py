@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob import _target
 from meerkat_mob.agent.builtins import builtin_tools
+from meerkat_mob.agent.memory import MemoryIndex, RankedIndex
 from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.hooks import Hook
 from meerkat_mob.core.ids import Clock
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # a page has no processes, and does not carry it
     from meerkat_mob.agent.mcp import Mcp
     from meerkat_mob.agent.shell import Shell
 
-OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins", "output_schema"})
+OFFERED: Final = frozenset({"comms", "mob_tasks", "builtins", "memory", "output_schema"})
 """What a profile may ask for and gets in every realm, on both targets."""
 
 
@@ -30,7 +31,7 @@ class Offer:
     ``root`` is the folder that ``builtins`` may read and change; without one they touch no file.
     ``compaction`` says when the histories of its members become shorter. ``shell`` is for the
     profiles with ``tools.shell``; nobody has one unless it is given. So it is with ``mcp``, and
-    the servers that a definition names.
+    the servers that a definition names. ``memory`` is where profiles with ``tools.memory`` search.
     Raises ``InvalidParams`` when two tools have one name, or ``root`` is no folder.
     """
 
@@ -44,6 +45,7 @@ class Offer:
         compaction: CompactionPolicy | UnsetType = UNSET,
         shell: Shell | None = None,
         mcp: Mcp | None = None,
+        memory: MemoryIndex | None = None,
         clock: Clock = _target.now_ms,
     ) -> None:
         self.hooks: Final = tuple(hooks)
@@ -55,6 +57,7 @@ class Offer:
         self.compaction: Final = compaction
         self.shell: Final = shell
         self.mcp: Final = mcp
+        self.memory: Final = memory or RankedIndex()
         self.builtins: Final = builtin_tools(root=root, clock=clock)
 
     @property

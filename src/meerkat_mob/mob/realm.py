@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from meerkat_mob import _target
 from meerkat_mob.agent import AgentBuilder
+from meerkat_mob.agent.memory import MemoryIndex
 from meerkat_mob.comms import Router
 from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.hooks import Hook
@@ -137,6 +138,7 @@ class Realm:
         for mob in self.mobs():
             await mob.end_jobs()
         await self.sessions.aclose()
+        await self._offer.memory.aclose()
         await self._store.aclose()
         await self._clients.aclose()
 
@@ -266,6 +268,7 @@ def open_realm(
         compaction=compaction,
         shell=shell,
         mcp=mcp,
+        memory=None if path is None or _target.IN_BROWSER else _memory_in(Path(path)),
         clock=clock,
     )
     if path is None:
@@ -292,6 +295,14 @@ def open_realm(
         return Realm(sessions, store, clients=clients, clock=clock, ids=minted, offer=offer)
 
     return OpeningRealm(opened)
+
+
+def _memory_in(folder: Path) -> MemoryIndex | None:
+    """What members search is found in a file of its own, if this Python's SQLite can do that."""
+    from meerkat_mob.agent.memory.fts5 import Fts5Index, is_available
+    from meerkat_mob.store.file.threads import ThreadLane
+
+    return Fts5Index(folder, lane=lambda: ThreadLane("memory")) if is_available() else None
 
 
 async def _open_store(folder: Path, clock: Clock) -> Store:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from meerkat_mob.agent.memory import memory_search_tool
 from meerkat_mob.comms import (
     LIFECYCLE_INTENTS,
     PEER_ADDED,
@@ -191,6 +192,7 @@ def _tools(
         *comms_tools(endpoint),
         *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
         *(context.offer.builtins if profile.tools.builtins else ()),
+        *((memory_search_tool(context.memory, session_id),) if profile.tools.memory else ()),
         *_shell_tools(context, profile, member_id, session_id),
     )
 

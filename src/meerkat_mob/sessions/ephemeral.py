@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
+from msgspec import UNSET
+
+from meerkat_mob.core.compaction import Discarded
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.session import Session
 from meerkat_mob.errors import PersistenceDisabled
@@ -103,6 +106,14 @@ class EphemeralSessionService(LiveSessions):
     async def export_session(self, session_id: str) -> Session:
         """See ``SessionService.export_session``."""
         return document_of(self._alive(session_id).shown)
+
+    async def read_discarded(self, session_id: str, known: int = 0) -> Discarded | None:
+        """See ``SessionService.read_discarded``."""
+        session = self._alive(session_id)
+        at = session.compacted().at
+        if at is UNSET or at == known:
+            return None
+        return Discarded(at=at, messages=tuple(session.discarded))
 
     async def load_persisted_session(self, session_id: str) -> None:
         """Nothing is: raises ``PersistenceDisabled``."""

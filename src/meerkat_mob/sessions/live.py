@@ -29,7 +29,7 @@ from meerkat_mob.core.deferred_turn import allows_build_overrides
 from meerkat_mob.core.events import AgentEvent, RunOver, RunResult, RunStarted
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.inputs import Receipt
-from meerkat_mob.core.messages import ToolResult, ToolUseData
+from meerkat_mob.core.messages import Message, ToolResult, ToolUseData
 from meerkat_mob.core.metadata import SessionLlmIdentity, identity_of, with_identity
 from meerkat_mob.core.repair import OUTCOME_UNKNOWN, close_open_calls
 from meerkat_mob.core.requests import CreateSessionRequest, StartTurnRequest
@@ -73,7 +73,8 @@ class LiveSession:
     """A session that can take a turn. The service owns it and nobody else keeps it.
 
     ``kept`` is what was committed last; ``shown`` is the same without the messages of a run that
-    goes on. ``gate_open`` says whether checkpoints are written.
+    goes on. ``gate_open`` says whether checkpoints are written. ``discarded`` is what compactions
+    took out, where no store has it.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class LiveSession:
         )
         self.admission: Final = Admission(self.id)
         self.gate_open = True
+        self.discarded: Final[list[Message]] = []
         self._transcript: Final = state.transcript.fork()
         self._agent: Final = build_agent(
             request,
@@ -377,10 +379,12 @@ class LiveSession:
         """What compactions took out of the history."""
         return self.kept.compacted if self._run is None else self._run.compacted(self.kept)
 
-    def note_compaction(self, compacted: Compacted) -> None:
-        """The run made the transcript shorter."""
+    def note_compaction(self, compacted: Compacted, gone: Sequence[Message]) -> None:
+        """The run made the transcript shorter. What is gone is in the store, if there is one."""
         if self._run is not None:
             self._run.note_compaction(compacted)
+        if not self._ledger.lasts:
+            self.discarded.extend(gone)
 
     async def checkpoint(self) -> None:
         """Keeps what the run has said so far; nothing else is written while a run goes on."""

@@ -15,11 +15,13 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from meerkat_mob.core.compaction import Discarded
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.requests import CreateSessionRequest
 from meerkat_mob.core.session import Session
 from meerkat_mob.errors import AgentError, SessionNotFound, SessionNotRunning
 from meerkat_mob.sessions.catalogue import PAGE, Catalogue
+from meerkat_mob.sessions.discarded import DiscardedFold
 from meerkat_mob.sessions.fold import STREAM, Fold, SessionHead, head_of
 from meerkat_mob.sessions.ledger import Ledger, StreamLedger
 from meerkat_mob.sessions.live import LiveSession
@@ -283,6 +285,18 @@ class PersistentSessionService(LiveSessions):
     async def export_session(self, session_id: str) -> Session:
         """See ``SessionService.export_session``. Sessions that are only stored answer too."""
         return document_of(await self._look(session_id))
+
+    async def read_discarded(self, session_id: str, known: int = 0) -> Discarded | None:
+        """See ``SessionService.read_discarded``. Reads the session's records when there is news."""
+        live = self._live.get(session_id)
+        at = (await self._look(session_id) if live is None else live.kept).compacted.at
+        if at is UNSET or at == known:
+            return None
+        fold, revision = DiscardedFold(), 0
+        while page := await self._store.read(STREAM + session_id, after=revision, limit=PAGE):
+            fold.add(page)
+            revision = page[-1].seq
+        return Discarded(at=at, messages=fold.messages())
 
     async def load_persisted_session(self, session_id: str) -> Session | None:
         """What the store holds of a session, archived or not; None when it never existed."""

@@ -23,6 +23,7 @@ from meerkat_mob.core.provider_names import Provider, infer_provider
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.reserved import BUILD_STATE, DEFERRED_TURN, SESSION_METADATA
 from meerkat_mob.core.session import Session
+from meerkat_mob.core.skills import Skill
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import InvalidParams, MissingSessionMetadata, SessionUnsupported
 
@@ -45,6 +46,7 @@ class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
     peer_meta: PeerMeta | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    skills: tuple[Skill, ...] = ()
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET
@@ -108,6 +110,7 @@ def build_recovered_session(
             peer_meta=overrides.peer_meta,
             external_tools=overrides.external_tools,
             hooks=overrides.hooks,
+            skills=overrides.skills,
             max_turns=_first(overrides.max_turns, build.max_turns),
             budget_limits=_first(overrides.budget_limits, build.budget_limits),
             session_budget=_first(overrides.session_budget, build.session_budget),

@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import MobToolAuthorityContext
+from meerkat_mob.core.compaction import Discarded
 from meerkat_mob.core.content import Content
 from meerkat_mob.core.events import AgentEvent, EventEnvelope, RunResult
 from meerkat_mob.core.inputs import ApplyOutput, Boundary
@@ -265,6 +266,14 @@ class SessionService(Protocol):
 
         ``then`` is done in the step of the commit. Raises
         ``DuplicateKey``, other ``StoreError``, and ``SessionNotFound``.
+        """
+        ...
+
+    async def read_discarded(self, session_id: str, known: int = 0) -> Discarded | None:
+        """What compactions took out of a history; None when ``known`` is where it stands.
+
+        ``known`` is ``Discarded.at`` of an earlier answer; 0 knows nothing. Raises
+        ``SessionNotFound`` and ``StoreError``.
         """
         ...
 

@@ -26,8 +26,8 @@ from meerkat_mob.store.file import (
     verify,
 )
 from meerkat_mob.store.file.flock import flock
-from meerkat_mob.store.file.lanes import ask
 from meerkat_mob.store.file.threads import ThreadLane
+from meerkat_mob.store.lanes import ask
 from meerkat_mob.testing.builders import a_clock
 from meerkat_mob.testing.store_contract import RULES, StoreRule
 from tests.store.host.sqlite_vfs import FULL, IOERR_FSYNC, IOERR_READ, IOERR_WRITE

@@ -19,7 +19,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "builtins": "there are no built-in tools",
     "shell": "there is no shell tool",
     "comms": "members cannot write to each other",
-    "memory": "there is no memory store",
+    "memory": "what was said before cannot be searched",
     "mob": "members cannot manage the mob",
     "mob_tasks": "there is no task board",
     "schedule": "there is no scheduler",

@@ -17,9 +17,9 @@ from typing import TypeAlias, TypeVar
 from meerkat_mob.core.blobs import Blob
 from meerkat_mob.errors import StoreClosed
 from meerkat_mob.store.file import look, wal
-from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import OsLock
 from meerkat_mob.store.file.schema import DATABASE, LOCK, open_reader, opening
+from meerkat_mob.store.lanes import Lane, ask
 from meerkat_mob.store.protocol import Head, Record
 from meerkat_mob.store.waiting import to_the_end
 

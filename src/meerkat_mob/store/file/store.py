@@ -18,7 +18,6 @@ from meerkat_mob.core.blobs import Blob
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.errors import RealmDamaged
 from meerkat_mob.store.file import look, wal
-from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import Lease, OsLock, hold
 from meerkat_mob.store.file.reader import FileReader
 from meerkat_mob.store.file.schema import (
@@ -31,6 +30,7 @@ from meerkat_mob.store.file.schema import (
     step_up,
 )
 from meerkat_mob.store.file.writer import Writer
+from meerkat_mob.store.lanes import Lane, ask
 from meerkat_mob.store.protocol import Append, Install, Record
 from meerkat_mob.store.waiting import to_the_end
 

@@ -22,9 +22,9 @@ from meerkat_mob.errors import RealmFenced, StoreClosed, StoreCorrupt, StoreErro
 from meerkat_mob.store.checks import check
 from meerkat_mob.store.file import wal
 from meerkat_mob.store.file.keep import keep
-from meerkat_mob.store.file.lanes import Lane, ask
 from meerkat_mob.store.file.lease import BEAT_MS, Lease
 from meerkat_mob.store.file.schema import is_damage
+from meerkat_mob.store.lanes import Lane, ask
 from meerkat_mob.store.protocol import Append, Install, Record
 from meerkat_mob.store.waiting import to_the_end
 

@@ -10,7 +10,7 @@ from meerkat_mob.core.build_state import BudgetLimits, MobToolAuthorityContext
 from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.content import ImageBlock, TextBlock
 from meerkat_mob.core.hooks import Hook, HookCall, RunResultPatch
-from meerkat_mob.core.messages import ToolResult, ToolResults
+from meerkat_mob.core.messages import ToolResult, ToolResults, text_of_message
 from meerkat_mob.core.metadata import PeerMeta, SessionLlmIdentity
 from meerkat_mob.core.output_schema import output_of
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions, StartTurnRequest
@@ -450,6 +450,9 @@ async def a_compacted_history_is_there_after_a_restart(open_store: OpenStore) ->
     async with sessions_in(open_store, llm) as service:
         same((await service.export_session("mine")).metadata, before.metadata, "its metadata")
         same(await said(service, "mine"), heard, "the messages")
+        told = await service.read_discarded("mine")
+        gone = [text_of_message(message) for message in told.messages] if told else []
+        same(gone, ["go on", "one"], "what was taken out")
         for _ in range(2):
             await service.start_turn("mine", a_turn())
         cadence = COMPACTION_CADENCE.read((await service.export_session("mine")).metadata)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.deferred_turn import DeferredTurnState
 from meerkat_mob.core.events import EventEnvelope, RunCompleted, StreamTruncated, TurnStarted
+from meerkat_mob.core.messages import text_of_message
 from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.reserved import DEFERRED_TURN, LABELS, SESSION_METADATA
@@ -215,6 +217,27 @@ async def a_watcher_is_called_until_it_is_let_go(open_service: OpenService) -> N
         same(len(seen), count, "what was seen after letting go")
 
 
+async def what_compactions_take_out_can_be_read(open_service: OpenService) -> None:
+    """CMP-4: all of it, in order, once; and nothing when that is known already."""
+    policy = CompactionPolicy(window_tokens=1, keep_turns=1, min_boundaries=1)
+    options = SessionBuildOptions(compaction=policy)
+    lines = ["zero", "first summary", "two", "second summary", "three"]
+    async with open_service(ScriptedLlm(lines)) as service:
+        request = CreateSessionRequest(model="scripted", prompt="a", build=options)
+        session_id = (await service.create_session(request)).session_id
+        holds(await service.read_discarded(session_id) is None, "nothing was taken out")
+        known = 0
+        for prompt, gone in (("b", ["a", "zero"]), ("c", ["a", "zero", "b", "two"])):
+            await service.start_turn(session_id, a_turn(prompt))
+            told = await service.read_discarded(session_id, known)
+            holds(told is not None, "there is news")
+            if told is None:
+                return
+            same([text_of_message(message) for message in told.messages], gone, "what is gone")
+            known = told.at
+            holds(await service.read_discarded(session_id, known) is None, "that is known now")
+
+
 async def nobody_is_unknown_to_all_of_them(open_service: OpenService) -> None:
     """``SessionNotFound``, with the id."""
     async with open_service(ScriptedLlm([])) as service:
@@ -222,6 +245,7 @@ async def nobody_is_unknown_to_all_of_them(open_service: OpenService) -> None:
             lambda: service.read("nobody"),
             lambda: service.read_history("nobody"),
             lambda: service.export_session("nobody"),
+            lambda: service.read_discarded("nobody"),
             lambda: service.start_turn("nobody", a_turn()),
             lambda: service.interrupt("nobody"),
             lambda: service.archive("nobody"),
