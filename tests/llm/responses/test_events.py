@@ -238,6 +238,7 @@ def test_an_error_says_what_the_server_said(
 ) -> None:
     ways: list[Event] = [
         event("response.failed", response=response("failed", error=error)),
+        response("failed", error=error),
         event("error", param=None, **error),
         event("error", error=error),
         {"error": error},

@@ -299,6 +299,7 @@ def test_any_answer_comes_back_as_it_was(script: Script) -> None:
         ("openai/gpt-5-mini", True),
         ("ft:o4-mini:me", True),
         ("gpt-10-x", True),
+        ("gpt-5.2-chat-latest", True),
         ("gpt-4o", False),
         ("gpt-4.1", False),
         ("gpt-5-chat-latest", False),

@@ -109,8 +109,7 @@ class ResponseDecoder:
             case Completed(response=response) | Incomplete(response=response):
                 yield from self._end(response)
             case Failed(response=response):
-                yield from _usage(response.usage)
-                raise reported(self._server, response.error or "the response failed")
+                yield from self._failed(response)
             case Fault(code=code, message=message, error=error):
                 raise reported(self._server, error or {"code": code, "message": message})
 
@@ -122,6 +121,8 @@ class ResponseDecoder:
             response = decode_response(data)
             for index, raw in enumerate(response.output or ()):
                 yield from self._done(index, raw)
+            if response.status == "failed":
+                yield from self._failed(response)
             if response.status in {"completed", "incomplete"}:
                 yield from self._end(response)
 
@@ -159,6 +160,10 @@ class ResponseDecoder:
         why = response.incomplete_details
         self._cut_short = CUT_SHORT.get(why.reason) if why else None
         self.ended = True
+
+    def _failed(self, response: Response) -> Iterator[LlmEvent]:
+        yield from _usage(response.usage)
+        raise reported(self._server, response.error or "the response failed")
 
     def finish(self) -> Iterator[LlmEvent]:
         """What was still open, and the one end. Raises ``LlmFailed`` when the stream had none."""

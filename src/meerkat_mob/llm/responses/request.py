@@ -29,8 +29,11 @@ OURS: Final = frozenset(
 WEB_SEARCH: Final = "web_search"
 """The one of ``provider_params`` that is a switch: true, or a table of the tool's options."""
 
-_REASONS: Final = re.compile(r"(?:^|[/:])(?:gpt-(?:[5-9]|\d\d)|o\d|codex-)(?!.*-chat)")
-"""Names of models that reason: they refuse a temperature, and seal their reasoning when asked."""
+_REASONS: Final = re.compile(r"(?:^|[/:])(?!gpt-5-chat)(?:gpt-(?:[5-9]|\d\d)|o\d|codex-)")
+"""Names of models that reason: they refuse a temperature, and seal their reasoning when asked.
+
+Others refuse to be asked for it.
+"""
 
 
 def request_body(request: LlmRequest) -> bytes:

@@ -56,15 +56,17 @@ class Thoughts:
         """An item is over; what it says now counts."""
         thought = self._open.pop(place, _Thought())
         begun = thought.take()
-        shown = "".join(part.words for part in item.content or ()) or begun * thought.shown
+        shown = "".join(part.words for part in item.content or ())
+        if thought.shown and not shown:
+            shown = begun
+        summary = [part.words for part in item.summary or ()][thought.told :]
+        if not summary and not shown:
+            summary = [begun]
+        sealed = item.encrypted_content or UNSET
         if shown:
             yield LlmReasoningComplete(text=shown)
-        sealed = item.encrypted_content or UNSET
-        parts = [part.words for part in item.summary or ()][thought.told :]
-        if not parts and not shown:
-            parts = [begun]
-        if sealed is not UNSET or (any(parts) and not shown):
-            *before, last = parts or [""]
+        if sealed is not UNSET or (any(summary) and not shown):
+            *before, last = summary or [""]
             for text in before:
                 yield LlmReasoningComplete(text=text, meta=_meta(item.id))
             yield LlmReasoningComplete(text=last, meta=_meta(item.id, sealed))
