@@ -1,0 +1,1 @@
+"""OpenAI's Responses: what we send, and what is streamed."""

@@ -1,0 +1,1 @@
+"""What we send and read, held against the types of the providers' own libraries."""
