@@ -35,7 +35,7 @@ from meerkat_mob.core.messages import (
 )
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta, LlmToolCallComplete
-from meerkat_mob.llm.openai_compatible import OpenAiCompatible
+from meerkat_mob.llm.http import HttpLlm
 from scripts.places import CACHE
 
 MODEL: Final = "gemma-3-270m"
@@ -149,7 +149,7 @@ async def force_a_tool_call(base_url: str) -> int:
         max_tokens=96,
         provider_params={"tool_choice": "required", "temperature": 0.0, "seed": 7},
     )
-    client = OpenAiCompatible(base_url)
+    client = HttpLlm(base_url)
     async with aclosing(client.stream(request)) as stream:
         events = [event async for event in stream]
     calls = [event for event in events if isinstance(event, LlmToolCallComplete)]

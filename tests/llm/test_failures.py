@@ -29,7 +29,7 @@ STRANGER = Server(url=SERVER.url, provider="self_hosted", key_variables=SERVER.k
         (400, "provider_error", False, "does not take this request"),
         (401, "auth_error", False, "check RKAT_OPENAI_API_KEY or OPENAI_API_KEY"),
         (403, "auth_error", False, "check RKAT_OPENAI_API_KEY or OPENAI_API_KEY"),
-        (404, "invalid_model", False, "/v1"),
+        (404, "invalid_model", False, "/chat/completions"),
         (418, "provider_error", False, "does not take this request"),
         (429, "rate_limited", True, "wait"),
         (500, "provider_error", True, "log"),

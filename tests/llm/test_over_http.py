@@ -14,10 +14,10 @@ import pytest
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import CapabilityUnavailable, LlmFailed, LlmUnreachable
 from meerkat_mob.llm import (
+    HttpLlm,
     LlmDone,
     LlmRequest,
     LlmTextDelta,
-    OpenAiCompatible,
 )
 from tests.llm.kit import answer_of, asking, calls_in, events_of, failure_of, text_in
 from tests.llm.loopback_server import (
@@ -44,7 +44,7 @@ HELLO = saying(delta(content="Hello"), delta(content=" there"), *DONE)
 async def failing(answer: Answer, request: LlmRequest | None = None) -> LlmFailed:
     """What a call to such a server ends with; the client is usable and closed in order."""
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address, request_s=20)
+        client = HttpLlm(server.address, request_s=20)
         try:
             return await failure_of(client, request or asking("hi"))
         finally:
@@ -70,7 +70,7 @@ async def test_an_answer_with_tool_calls_and_usage_is_streamed() -> None:
         event("[DONE]"),
     )
     async with serving(saying(*pieces)) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         answer = await answer_of(client, asking("hi", tools=["look", "wait"]))
         await client.aclose()
     assert (text_in(answer), calls_in(answer)) == (
@@ -91,7 +91,7 @@ async def test_an_answer_with_tool_calls_and_usage_is_streamed() -> None:
 @pytest.mark.parametrize(("key", "header"), [("sk-1\n", "Bearer sk-1"), (None, None), ("", None)])
 async def test_a_key_is_sent_when_there_is_one(key: str | None, header: str | None) -> None:
     async with serving(HELLO) as server:
-        client = OpenAiCompatible(server.address, api_key=key)
+        client = HttpLlm(server.address, api_key=key)
         await answer_of(client, asking("hi"))
         await client.aclose()
     assert server.asked[0].headers.get("authorization") == header
@@ -106,7 +106,7 @@ async def test_words_arrive_while_the_server_is_still_speaking() -> None:
         writer.write(piece(b"".join(DONE)) + piece(b""))
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         async with aclosing(client.stream(asking("hi"))) as events:
             async for one in events:
                 if one == LlmTextDelta(delta="one"):
@@ -118,7 +118,7 @@ async def test_words_arrive_while_the_server_is_still_speaking() -> None:
 async def test_any_cut_of_the_bytes_gives_the_same_answer() -> None:
     stream = b": hello\r\n\r\n" + delta(content="naïve 漢字 😀") + b"".join(DONE)
     async with serving(saying(*(bytes([byte]) for byte in stream))) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         assert text_in(await answer_of(client, asking("hi"))) == "naïve 漢字 😀"
         await client.aclose()
 
@@ -131,7 +131,7 @@ async def test_a_server_may_promise_to_keep_a_connection_and_close_it() -> None:
         writer.close()
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         for _ in range(20):
             assert text_in(await answer_of(client, asking("hi"))) == "Hello there"
         await client.aclose()
@@ -150,7 +150,7 @@ async def test_a_hundred_and_fifty_members_think_at_once() -> None:
         await HELLO(asked, writer)
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         answers = await asyncio.gather(*(answer_of(client, asking("hi")) for _ in range(waiting)))
         await client.aclose()
     assert {text_in(one) for one in answers} == {"Hello there"}
@@ -158,7 +158,7 @@ async def test_a_hundred_and_fifty_members_think_at_once() -> None:
 
 async def test_a_closed_client_can_be_used_again() -> None:
     async with serving(HELLO) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         await client.aclose()
         await answer_of(client, asking("hi"))
         await client.aclose()
@@ -168,7 +168,7 @@ async def test_a_server_that_does_not_stream_is_understood() -> None:
     choice = {"index": 0, "message": {"content": "whole"}, "finish_reason": "stop"}
     body = msgspec.json.encode({"choices": [choice]}).decode()
     async with serving(whole(200, "application/json; charset=utf-8", body)) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         assert text_in(await answer_of(client, asking("hi"))) == "whole"
         await client.aclose()
 
@@ -201,7 +201,7 @@ async def test_a_web_page_is_told_as_one(status: int) -> None:
         ("text/plain", "hello", "answered with text/plain, not as a model server: hello"),
         ("application/json", '{"detail":"Not Found"}', "not as a model server: Not Found"),
         ("application/json", '{"error":"model is loading"}', "model is loading"),
-        ("application/json", "", "no completion chunk"),
+        ("application/json", "", "what cannot be read"),
         (STREAM, "", "incomplete response"),
     ],
 )
@@ -241,7 +241,7 @@ async def test_a_stream_that_stops_in_good_order_is_incomplete() -> None:
 
 async def test_words_before_a_failure_were_heard() -> None:
     async with serving(breaking_off(delta(content="Hel"))) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         events = await events_of(client.stream(asking("hi")))
         await client.aclose()
     assert events[0] == LlmTextDelta(delta="Hel")
@@ -263,7 +263,7 @@ async def test_nonsense_in_the_middle_is_shown() -> None:
 async def test_nobody_there_is_told_with_the_address() -> None:
     async with serving(HELLO) as server:
         gone = server.address
-    client = OpenAiCompatible(gone)
+    client = HttpLlm(gone)
     error = await failure_of(client, asking("hi"))
     await client.aclose()
     assert isinstance(error, LlmUnreachable)
@@ -274,7 +274,7 @@ async def test_nobody_there_is_told_with_the_address() -> None:
 
 async def test_https_to_a_server_without_it_is_told() -> None:
     async with serving(HELLO) as server:
-        client = OpenAiCompatible(server.address.replace("http", "https"))
+        client = HttpLlm(server.address.replace("http", "https"))
         error = await failure_of(client, asking("hi"))
         await client.aclose()
     assert "http or https" in str(error)
@@ -288,7 +288,7 @@ async def test_a_server_that_falls_silent_has_a_limit(begun: bool) -> None:
         await saying_nothing(asked, writer)
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address, request_s=0.3)
+        client = HttpLlm(server.address, request_s=0.3)
         error = await failure_of(client, asking("hi"))
         await client.aclose()
     assert (error.reason, error.retryable) == ("network_timeout", True)
@@ -302,12 +302,12 @@ async def test_a_cancelled_call_is_cut_off_on_the_wire() -> None:
 
     heard = asyncio.Event()
 
-    async def listen(client: OpenAiCompatible) -> None:
+    async def listen(client: HttpLlm) -> None:
         async for _ in client.stream(asking("hi")):
             heard.set()
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         task = asyncio.create_task(listen(client))
         await heard.wait()
         task.cancel()
@@ -323,7 +323,7 @@ async def test_a_call_that_is_left_early_is_cut_off_on_the_wire() -> None:
         await saying_nothing(asked, writer)
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         async with aclosing(client.stream(asking("hi"))) as events:
             await anext(events)
         await server.hung_up.wait()
@@ -336,7 +336,7 @@ async def test_a_server_that_keeps_the_line_open_after_the_end_is_left() -> None
         await saying_nothing(asked, writer)
 
     async with serving(answer) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         assert text_in(await answer_of(client, asking("hi"))) == "x"
         await client.aclose()
 
@@ -350,7 +350,7 @@ async def test_no_proxy_stands_before_loopback(monkeypatch: pytest.MonkeyPatch) 
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     async with serving(HELLO) as server:
-        client = OpenAiCompatible(server.address)
+        client = HttpLlm(server.address)
         assert text_in(await answer_of(client, asking("hi"))) == "Hello there"
         await client.aclose()
 
@@ -359,7 +359,7 @@ async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    client = OpenAiCompatible("http://192.0.2.1/v1")  # never reached
+    client = HttpLlm("http://192.0.2.1/v1")  # never reached
     error = await failure_of(client, asking("hi"))
     assert "ALL_PROXY" in str(error)
 
@@ -368,7 +368,7 @@ def test_without_httpx2_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "httpx2", None)
     monkeypatch.delitem(sys.modules, "meerkat_mob.llm.transport", raising=False)
     with pytest.raises(CapabilityUnavailable) as caught:
-        OpenAiCompatible("http://localhost:11434")
+        HttpLlm("http://localhost:11434")
     assert "pip install meerkat-mob[http]" in str(caught.value)
 
 

@@ -4,22 +4,65 @@ from __future__ import annotations
 
 import pytest
 
-from meerkat_mob.errors import CapabilityUnavailable, InvalidParams, LlmFailed, LlmKeyMissing
-from meerkat_mob.llm import ClientChoice, OpenAiCompatible, PlainLlm, choose, open_client
-from meerkat_mob.llm.base_url import chat_endpoint
+from meerkat_mob.errors import InvalidParams, LlmFailed, LlmKeyMissing
+from meerkat_mob.llm import ClientChoice, HttpLlm, PlainLlm, choose, open_client
+from meerkat_mob.llm.base_url import endpoint_of
+from meerkat_mob.llm.dialect import DialectName
 
 HERE = "http://localhost:11434/v1"
 
 
-def asked(provider: str, base_url: str, api_key: str | None = None) -> ClientChoice:
-    return ClientChoice(
-        dialect="openai_compatible", provider=provider, base_url=base_url, api_key=api_key
-    )
+def asked(
+    provider: str,
+    base_url: str,
+    api_key: str | None = None,
+    dialect: DialectName = "chat",
+) -> ClientChoice:
+    return ClientChoice(dialect=dialect, provider=provider, base_url=base_url, api_key=api_key)
 
 
-def test_openais_models_are_asked_with_the_key_of_the_environment() -> None:
-    env = {"OPENAI_API_KEY": "sk-1"}
-    assert choose("gpt-5.2", env=env) == asked("openai", "https://api.openai.com/v1", "sk-1")
+@pytest.mark.parametrize(
+    ("model", "provider", "url", "dialect"),
+    [
+        ("gpt-5.2", "openai", "https://api.openai.com/v1", "responses"),
+        ("claude-opus-4-6", "anthropic", "https://api.anthropic.com", "anthropic"),
+        ("Gemini-3", "gemini", "https://generativelanguage.googleapis.com", "gemini"),
+    ],
+)
+def test_a_provider_s_models_are_asked_at_home_with_its_own_key(
+    model: str, provider: str, url: str, dialect: DialectName
+) -> None:
+    env = {f"{name}_API_KEY": f"of {name}" for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
+    key = f"of {provider.upper()}"
+    assert choose(model, env=env) == asked(provider, url, key, dialect)
+    assert choose(model, api_key="arg", env=env).api_key == "arg"
+
+
+@pytest.mark.parametrize(("model", "name"), [("claude-5", "ANTHROPIC"), ("gemini-3", "GEMINI")])
+def test_a_provider_s_own_address_can_be_another(model: str, name: str) -> None:
+    choice = choose(model, env={f"{name}_BASE_URL": "http://gate", "OPENAI_BASE_URL": HERE})
+    assert (choice.base_url, choice.dialect) == ("http://gate", name.lower())
+
+
+def test_a_key_never_goes_to_the_server_of_another() -> None:
+    env = {"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "o", "GEMINI_API_KEY": "g"}
+    assert choose("claude-5", base_url=HERE, env=env).api_key == "o"
+    assert choose("gpt-5", base_url="http://h", dialect="anthropic", env=env).api_key == "a"
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect"),
+    [
+        ("http://h", "chat"),
+        ("http://h/v1/chat/completions/", "chat"),
+        ("http://h/v1/responses?x=1", "responses"),
+        ("http://h/v1/messages", "anthropic"),
+    ],
+)
+def test_the_end_of_an_address_tells_its_dialect(url: str, dialect: DialectName) -> None:
+    assert choose("m", base_url=url).dialect == dialect
+    assert choose("m", env={"OPENAI_BASE_URL": url}).dialect == dialect
+    assert choose("m", base_url=url, dialect="responses").dialect == "responses"
 
 
 def test_our_own_variable_comes_before_the_usual_one() -> None:
@@ -45,21 +88,15 @@ def test_blank_variables_are_not_set() -> None:
         choose("gpt-5.2", env={"OPENAI_API_KEY": " ", "OPENAI_BASE_URL": ""})
 
 
-def test_a_missing_key_names_the_variables_the_flag_and_the_way_offline() -> None:
-    with pytest.raises(LlmKeyMissing) as caught:
-        choose("gpt-5.2", env={})
-    for word in ("OPENAI_API_KEY", "RKAT_OPENAI_API_KEY", "--base-url", "--model scripted"):
-        assert word in str(caught.value)
-
-
 @pytest.mark.parametrize(
-    ("model", "name"), [("claude-opus-4-6", "anthropic"), ("Gemini-3", "gemini")]
+    ("model", "name"), [("gpt-5.2", "OPENAI"), ("claude-5", "ANTHROPIC"), ("gemini-3", "GEMINI")]
 )
-def test_a_dialect_we_do_not_speak_is_never_pretended(model: str, name: str) -> None:
-    env = {"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k", "OPENAI_API_KEY": "k"}
-    with pytest.raises(CapabilityUnavailable) as caught:
-        choose(model, env=env)
-    for word in (model, name, "--base-url", "OPENAI_BASE_URL", "--model scripted"):
+def test_a_missing_key_names_the_variables_the_flag_and_the_way_offline(
+    model: str, name: str
+) -> None:
+    with pytest.raises(LlmKeyMissing) as caught:
+        choose(model, env={})
+    for word in (f"{name}_API_KEY", f"RKAT_{name}_API_KEY", "--base-url", "--model scripted"):
         assert word in str(caught.value)
 
 
@@ -85,7 +122,7 @@ def test_the_scripted_model_with_a_base_url_is_a_contradiction() -> None:
 
 async def test_a_choice_becomes_a_client_without_any_connection() -> None:
     client = open_client(choose("llama3.2", base_url=HERE))
-    assert isinstance(client, OpenAiCompatible)
+    assert isinstance(client, HttpLlm)
     assert client.provider == "self_hosted"
     await client.aclose()
     await client.aclose()
@@ -114,23 +151,43 @@ def test_equal_choices_can_share_a_client_and_show_no_key() -> None:
     ],
 )
 def test_a_base_url_may_end_in_the_usual_ways(given: str, endpoint: str) -> None:
-    assert chat_endpoint(given) == endpoint
+    assert endpoint_of(given, endpoint="/chat/completions", version="/v1") == endpoint
+
+
+@pytest.mark.parametrize(
+    ("given", "endpoint"),
+    [
+        ("https://h", "https://h/v1/messages"),
+        ("https://h/v1", "https://h/v1/messages"),
+        ("https://h/gate", "https://h/gate/v1/messages"),
+        ("https://h/gate/v1/messages", "https://h/gate/v1/messages"),
+    ],
+)
+def test_an_endpoint_with_its_version_is_added_as_far_as_it_is_not_there(
+    given: str, endpoint: str
+) -> None:
+    assert endpoint_of(given, endpoint="/v1/messages", version="") == endpoint
+
+
+def test_what_an_endpoint_asks_stands_beside_what_a_base_url_asks() -> None:
+    url = endpoint_of("https://h?key=1", endpoint="/v1beta/m:stream?alt=sse", version="")
+    assert url == "https://h/v1beta/m:stream?key=1&alt=sse"
 
 
 @pytest.mark.parametrize("given", ["localhost:11434", "", "ftp://h/v1", "http://", "http://h:x/"])
 def test_what_is_no_http_address_is_refused_with_an_example(given: str) -> None:
     with pytest.raises(InvalidParams, match=r"base_url: .*localhost:11434/v1"):
-        OpenAiCompatible(given)
+        HttpLlm(given)
 
 
 def test_a_base_url_with_a_password_is_refused_without_showing_it() -> None:
     with pytest.raises(InvalidParams) as caught:
-        chat_endpoint("https://me:hunter2@h/v1")
+        HttpLlm("https://me:hunter2@h/v1")
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["sk-é", "sk-1\nsk-2", "sk-\x00"])
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(InvalidParams) as caught:
-        OpenAiCompatible(HERE, api_key=key)
+        HttpLlm(HERE, api_key=key)
     assert "sk-" not in str(caught.value)

@@ -27,11 +27,11 @@ CANCEL = """
 import asyncio
 from contextlib import suppress
 from meerkat_mob.core.messages import UserMessage
-from meerkat_mob.llm import LlmRequest, OpenAiCompatible
+from meerkat_mob.llm import LlmRequest, HttpLlm
 from pyodide.http import pyfetch
 
 async def cancel(address):
-    client = OpenAiCompatible(address)
+    client = HttpLlm(address)
     request = LlmRequest(model="m", messages=[UserMessage(content="hi")])
     heard = asyncio.Event()
 

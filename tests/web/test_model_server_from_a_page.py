@@ -15,10 +15,10 @@ from contextlib import aclosing
 from pyodide.http import pyfetch
 from meerkat_mob.core.messages import UserMessage
 from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta
-from meerkat_mob.llm.openai_compatible import OpenAiCompatible
+from meerkat_mob.llm.http import HttpLlm
 
 async def ask(address, model, leave_early=False):
-    client = OpenAiCompatible(address + "/v1")
+    client = HttpLlm(address + "/v1")
     request = LlmRequest(model=model, messages=[UserMessage(content="count")])
     texts, error = [], None
     async with aclosing(client.stream(request)) as events:

@@ -14,8 +14,8 @@ from meerkat_mob.llm.client import (
     LlmToolCallDelta,
     LlmUsage,
 )
+from meerkat_mob.llm.http import HttpLlm
 from meerkat_mob.llm.lines import Line, Script, asked, when
-from meerkat_mob.llm.openai_compatible import OpenAiCompatible
 from meerkat_mob.llm.performance import Performance, load_performance, parse_performance
 from meerkat_mob.llm.performing import PerformanceLlm
 from meerkat_mob.llm.plain import PlainLlm
@@ -32,6 +32,7 @@ __all__ = (
     "Cassette",
     "ClientChoice",
     "Heard",
+    "HttpLlm",
     "Line",
     "LlmClient",
     "LlmDone",
@@ -43,7 +44,6 @@ __all__ = (
     "LlmToolCallComplete",
     "LlmToolCallDelta",
     "LlmUsage",
-    "OpenAiCompatible",
     "Performance",
     "PerformanceLlm",
     "PlainLlm",

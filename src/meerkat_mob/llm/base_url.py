@@ -1,21 +1,18 @@
 """Which endpoint a base URL means. People give it with and without its usual endings.
 
-Without a path, ``/v1`` is added; a path is kept as it is. ``/chat/completions`` is added unless it
-is there. So these are one server: ``http://localhost:11434``, ``http://localhost:11434/v1/`` and
-``http://localhost:11434/v1/chat/completions``.
+Without a path, the dialect's version is added; a path is kept as it is. The endpoint follows, as
+far as it is not there yet. So these are one server: ``http://localhost:11434``,
+``http://localhost:11434/v1/`` and ``http://localhost:11434/v1/chat/completions``.
 """
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from meerkat_mob.errors import InvalidParams
 
-_ENDPOINT: Final = "/chat/completions"
 
-
-def chat_endpoint(base_url: str) -> str:
+def endpoint_of(base_url: str, *, endpoint: str, version: str) -> str:
     """The URL to post to; a query is kept. Raises ``InvalidParams`` for what is no http URL."""
     given = base_url.strip()
     try:
@@ -31,10 +28,22 @@ def chat_endpoint(base_url: str) -> str:
             path="base_url",
             hint="give the key by its variable, such as OPENAI_API_KEY",
         )
-    path = parts.path.rstrip("/").removesuffix(_ENDPOINT).rstrip("/")
-    if not path and not parts.path.rstrip("/").endswith(_ENDPOINT):
-        path = "/v1"
-    return urlunsplit((parts.scheme, parts.netloc, path + _ENDPOINT, parts.query, ""))
+    tail, _, asked = endpoint.partition("?")
+    path = _without(parts.path.rstrip("/"), tail, version)
+    query = "&".join(part for part in (parts.query, asked) if part)
+    return urlunsplit((parts.scheme, parts.netloc, path + tail, query, ""))
+
+
+def _without(path: str, tail: str, version: str) -> str:
+    """The path without what it has of the endpoint already."""
+    if not path:
+        return version
+    steps = tail.split("/")
+    for count in range(len(steps), 1, -1):
+        begun = "/".join(steps[:count])
+        if path.endswith(begun):
+            return path.removesuffix(begun).rstrip("/")
+    return path
 
 
 def _refused(given: str, why: str) -> InvalidParams:

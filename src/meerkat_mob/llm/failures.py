@@ -24,6 +24,10 @@ _TOO_LONG: Final = re.compile(
     r"length|window)|prompt is too long",
     re.IGNORECASE,
 )
+_MAY_PASS: Final = ("overloaded", "server_error", "api_error", "slow_down")
+"""Words of errors inside a stream that are worth another try."""
+_RETRY_DELAY: Final = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
+"""Gemini's hint stands in the body."""
 _HTML: Final = re.compile(r"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"\s+")
 
@@ -32,7 +36,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """Whom we speak to: the endpoint's URL, how to be let in, and the words for its errors.
 
     ``key_variables`` are the environment variables its key is read from. ``in_page`` says that the
-    browser's ``fetch`` does the speaking, which hides why it could not.
+    browser's ``fetch`` does the speaking, which hides why it could not. ``speaks`` names its
+    dialect, ``endpoint`` is how its URLs end.
     """
 
     url: str
@@ -40,6 +45,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     key_variables: tuple[str, ...] = ()
     in_page: bool = False
+    speaks: str = "chat completions"
+    endpoint: str = "/chat/completions"
 
     def __repr__(self) -> str:
         return f"Server({self.url!r}, key={'set' if self.key else 'none'})"
@@ -66,7 +73,7 @@ def status_failure(
         detail=detail,
         hint=hint,
         retryable=status == 429 or status >= 500,
-        retry_after_ms=retry_after_ms(retry_after),
+        retry_after_ms=retry_after_ms(retry_after or _delay_in(body)),
         status=status,
     )
 
@@ -90,7 +97,7 @@ def _hint(server: Server, status: int, body: str) -> str:
         case 404:
             return (
                 "it has no such model, or no such path: check the model's name (--model) and that "
-                "the base URL is the one that ends where /chat/completions begins, mostly in /v1"
+                f"the base URL is the one that ends where {server.endpoint} begins"
             )
         case 429:
             return "wait, or ask for a higher limit"
@@ -104,6 +111,11 @@ def _hint(server: Server, status: int, body: str) -> str:
             return "give the address it points to as the base URL"
         case _:
             return "it does not take this request: check the model's name and provider_params"
+
+
+def _delay_in(body: str) -> str | None:
+    found = _RETRY_DELAY.search(body)
+    return found[1] if found else None
 
 
 def retry_after_ms(value: str | None) -> int | None:
@@ -128,7 +140,7 @@ def reported(server: Server, error: Json) -> LlmFailed:
         reason=reason,
         detail=f"{server.url} broke off: {words_of(body)}",
         hint=_hint(server, 429 if limited else 400, body),
-        retryable=limited or any(word in body for word in ("overloaded", "server_error")),
+        retryable=limited or any(word in body for word in _MAY_PASS),
     )
 
 
@@ -138,6 +150,8 @@ def words_of(body: str) -> str:
         value: Json = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return _cut(body)
+    if isinstance(value, list) and value:
+        value = value[0]
     while isinstance(value, Mapping):
         value = next((value[k] for k in ("error", "message", "detail") if value.get(k)), None)
     return _cut(value if isinstance(value, str) else body)
@@ -204,16 +218,16 @@ def not_a_model_server(server: Server, content_type: str, body: str) -> LlmFaile
     return LlmUnreachable(
         url=server.url,
         detail=f"answered with {kind}, not as a model server: {words_of(body) or 'nothing'}",
-        hint="check --base-url: it must be an OpenAI-compatible server, mostly ending in /v1",
+        hint=f"check --base-url: it must be a server that speaks {server.speaks}",
         retryable=False,
     )
 
 
 def unreadable(server: Server, data: str) -> LlmFailed:
-    """A piece of the stream that is no completion chunk."""
+    """A piece of the stream that means nothing in the server's dialect."""
     return LlmFailed(
         provider=server.provider,
         reason="provider_error",
-        detail=f"{server.url} sent what is no completion chunk: {_cut(data)}",
-        hint="check that it is an OpenAI-compatible server; look into its log",
+        detail=f"{server.url} sent what cannot be read: {_cut(data)}",
+        hint=f"check that it speaks {server.speaks}; look into its log",
     )

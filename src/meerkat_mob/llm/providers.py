@@ -11,18 +11,51 @@ from typing import Final, Literal
 
 import msgspec
 
-from meerkat_mob.core.provider_names import infer_provider
-from meerkat_mob.errors import CapabilityUnavailable, InvalidParams, LlmFailed, LlmKeyMissing
+from meerkat_mob.core.provider_names import Provider, infer_provider
+from meerkat_mob.errors import InvalidParams, LlmFailed, LlmKeyMissing
 from meerkat_mob.llm.client import LlmClient
-from meerkat_mob.llm.openai_compatible import KEY_VARIABLES, OpenAiCompatible
+from meerkat_mob.llm.dialect import DialectName
+from meerkat_mob.llm.dialects import DIALECTS
+from meerkat_mob.llm.http import HttpLlm
 from meerkat_mob.llm.plain import PlainLlm
 
-OPENAI_URL: Final = "https://api.openai.com/v1"
-URL_VARIABLE: Final = "OPENAI_BASE_URL"
 SCRIPTED: Final = "scripted"
 """The name of the model that plays any team offline."""
 
 _OFFLINE: Final = f"play offline with --model {SCRIPTED}"
+
+
+class Home(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a provider's own models are asked, and the variables that say otherwise (CLI-4)."""
+
+    base_url: str
+    dialect: DialectName
+    keys: tuple[str, ...]
+    urls: tuple[str, ...]
+
+
+HOMES: Final[Mapping[Provider, Home]] = {
+    "openai": Home(
+        base_url="https://api.openai.com/v1",
+        dialect="responses",
+        keys=("RKAT_OPENAI_API_KEY", "OPENAI_API_KEY"),
+        urls=("OPENAI_BASE_URL",),
+    ),
+    "anthropic": Home(
+        base_url="https://api.anthropic.com",
+        dialect="anthropic",
+        keys=("RKAT_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
+        urls=("ANTHROPIC_BASE_URL",),
+    ),
+    "gemini": Home(
+        base_url="https://generativelanguage.googleapis.com",
+        dialect="gemini",
+        keys=("RKAT_GEMINI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        urls=("GEMINI_BASE_URL",),
+    ),
+}
+ANYBODY: Final = HOMES["openai"]
+"""Whose variables tell of servers that have the models of others, too."""
 
 
 class ClientChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -31,7 +64,7 @@ class ClientChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Equal choices may share one client. ``base_url`` is empty where nothing is asked over HTTP.
     """
 
-    dialect: Literal["openai_compatible", "scripted"]
+    dialect: DialectName | Literal["scripted"]
     provider: str
     base_url: str = ""
     api_key: str | None = None
@@ -46,36 +79,38 @@ def choose(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
+    dialect: DialectName | None = None,
     env: Mapping[str, str] | None = None,
 ) -> ClientChoice:
     """The client for a model. What is given wins over the environment (CLI-4).
 
-    A base URL, given or from ``OPENAI_BASE_URL``, is asked for every model, key or no key. Raises
-    ``LlmKeyMissing`` for a model of OpenAI's with neither, ``CapabilityUnavailable`` for one whose
-    provider speaks a dialect of its own, ``LlmFailed`` for one nobody is known to serve, and
+    A base URL that is given is asked for every model, key or no key, in ``dialect``, or in the one
+    whose endpoint it ends with, or else in chat completions. Without one, a model is asked for at
+    its provider's home, and others at ``OPENAI_BASE_URL``. Raises ``LlmKeyMissing`` for a
+    provider's model without its key, ``LlmFailed`` for one nobody is known to serve, and
     ``InvalidParams`` for the scripted model with a base URL.
     """
     if model == SCRIPTED:
-        if base_url:
-            raise InvalidParams(
-                what=f"the model {SCRIPTED!r} asks no server",
-                path="base_url",
-                hint="leave out the base URL, or choose another model",
-            )
-        return ClientChoice(dialect="scripted", provider="scripted")
-    known = env or {}
-    url = base_url or _first(known, (URL_VARIABLE,))
-    key = api_key or _first(known, KEY_VARIABLES)
-    provider = infer_provider(model)
-    if url is None and provider != "openai":
-        raise _no_server(model, provider)
-    if url is None and key is None:
-        raise LlmKeyMissing(provider=provider, model=model, variables=KEY_VARIABLES)
-    return ClientChoice(
-        dialect="openai_compatible",
-        provider="self_hosted" if provider == "other" else provider,
-        base_url=url or OPENAI_URL,
-        api_key=key,
+        return _scripted(base_url)
+    known, provider = env or {}, infer_provider(model)
+    home = HOMES.get(provider)
+    if not base_url and home is not None and home is not ANYBODY:
+        url, key = _first(known, home.urls), api_key or _first(known, home.keys)
+        if url is not None or key is not None:
+            return _at(url or home.base_url, dialect or home.dialect, provider, key)
+    if url := base_url or _first(known, ANYBODY.urls):
+        spoken = dialect or _dialect_in(url)
+        return _at(url, spoken, provider, api_key or _first(known, _keys_for(spoken)))
+    if home is not None:
+        if key := api_key or _first(known, home.keys):
+            return _at(home.base_url, dialect or home.dialect, provider, key)
+        raise LlmKeyMissing(provider=provider, model=model, variables=home.keys)
+    raise LlmFailed(
+        provider=provider,
+        reason="invalid_model",
+        detail=f"the name {model!r} tells no provider",
+        hint=f"pass --base-url (or set {ANYBODY.urls[0]}) of a server that has it, choose another "
+        f"model with --model, or {_OFFLINE}",
     )
 
 
@@ -84,34 +119,44 @@ def open_client(choice: ClientChoice) -> LlmClient:
 
     Raises ``CapabilityUnavailable`` without the extra ``http``, ``InvalidParams`` for a bad URL.
     """
-    match choice.dialect:
-        case "scripted":
-            return PlainLlm()
-        case "openai_compatible":
-            return OpenAiCompatible(
-                choice.base_url, api_key=choice.api_key, provider=choice.provider
-            )
+    if choice.dialect == "scripted":
+        return PlainLlm()
+    return HttpLlm(
+        choice.base_url,
+        dialect=choice.dialect,
+        api_key=choice.api_key,
+        provider=choice.provider,
+        key_variables=_keys_for(choice.dialect),
+    )
+
+
+def _scripted(base_url: str | None) -> ClientChoice:
+    if base_url:
+        raise InvalidParams(
+            what=f"the model {SCRIPTED!r} asks no server",
+            path="base_url",
+            hint="leave out the base URL, or choose another model",
+        )
+    return ClientChoice(dialect="scripted", provider="scripted")
+
+
+def _at(url: str, dialect: DialectName, provider: str, key: str | None) -> ClientChoice:
+    told = "self_hosted" if provider == "other" else provider
+    return ClientChoice(dialect=dialect, provider=told, base_url=url, api_key=key)
+
+
+def _keys_for(dialect: DialectName) -> tuple[str, ...]:
+    """The variables of those whose dialect it is; a key never goes to the server of another."""
+    return next((home.keys for home in HOMES.values() if home.dialect == dialect), ANYBODY.keys)
+
+
+def _dialect_in(base_url: str) -> DialectName:
+    """The dialect whose endpoint a URL ends with: people paste what their server's page shows."""
+    path = base_url.partition("?")[0].strip().rstrip("/")
+    ending = [one for one in DIALECTS.values() if path.endswith(one.endpoint.partition("?")[0])]
+    return ending[0].name if ending else "chat"
 
 
 def _first(env: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     """The value of the first variable that has one; blank is none."""
     return next((env[name].strip() for name in names if env.get(name, "").strip()), None)
-
-
-def _no_server(model: str, provider: str) -> CapabilityUnavailable | LlmFailed:
-    way_out = (
-        f"pass --base-url (or set {URL_VARIABLE}) of an OpenAI-compatible server that has "
-        f"it, choose another model with --model, or {_OFFLINE}"
-    )
-    if provider == "other":
-        return LlmFailed(
-            provider=provider,
-            reason="invalid_model",
-            detail=f"the name {model!r} tells no provider",
-            hint=way_out,
-        )
-    return CapabilityUnavailable(
-        capability=f"model {model!r}",
-        why=f"it is {provider}'s, whose own dialect this version does not speak",
-        instead=way_out,
-    )

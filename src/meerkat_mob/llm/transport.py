@@ -8,7 +8,7 @@ it is imported when a client is opened, and not before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import Final
@@ -34,6 +34,11 @@ MOST_OF_AN_ERROR: Final = 64 * 1024
 """Bytes we read of an answer that only explains an error."""
 
 
+HEADERS: Final[Mapping[str, str]] = {
+    "accept": "text/event-stream",
+    "content-type": "application/json",
+    "user-agent": "meerkat-mob",
+}
 KEPT_CONNECTIONS: Final = 20
 
 DRAIN_S: Final = 0.5
@@ -101,25 +106,31 @@ class HttpTransport:
     """Connections to one server. They are opened when needed and kept until ``aclose``."""
 
     def __init__(
-        self, server: Server, *, connect_s: float = CONNECT_S, request_s: float = REQUEST_S
+        self,
+        server: Server,
+        *,
+        headers: Mapping[str, str],
+        connect_s: float = CONNECT_S,
+        request_s: float = REQUEST_S,
     ) -> None:
         self._server, self._connect_s, self._request_s = server, connect_s, request_s
+        self._headers = {**HEADERS, **headers}
         self._client: httpx2.AsyncClient | None = None
 
     @asynccontextmanager
-    async def post(self, body: bytes) -> AsyncGenerator[Reply, None]:
-        """Sends a JSON body; the answer is let go at the end of the block.
+    async def post(self, server: Server, body: bytes) -> AsyncGenerator[Reply, None]:
+        """Sends a JSON body to an endpoint of the server; the answer is let go behind the block.
 
         Raises ``LlmFailed`` for whatever is no answer with a good status.
         """
         now = asyncio.get_running_loop().time()
         limit = Limit(at=now + self._request_s, seconds=self._request_s)
-        response = await self._send(body, limit)
-        reply = Reply(self._server, response, limit)
+        response = await self._send(server, body, limit)
+        reply = Reply(server, response, limit)
         try:
             if response.status_code != 200:
                 raise status_failure(
-                    self._server,
+                    server,
                     response.status_code,
                     body=await reply.text(),
                     retry_after=response.headers.get("retry-after"),
@@ -128,20 +139,20 @@ class HttpTransport:
         finally:
             await reply.aclose()
 
-    async def _send(self, body: bytes, limit: Limit) -> httpx2.Response:
+    async def _send(self, server: Server, body: bytes, limit: Limit) -> httpx2.Response:
         client = self._open()
-        request = client.build_request("POST", self._server.url, content=body)
+        request = client.build_request("POST", server.url, content=body)
         try:
             async with asyncio.timeout_at(limit.at):
                 return await client.send(request, stream=True)
         except httpx2.ConnectTimeout:
-            raise timed_out(self._server, "connect", self._connect_s) from None
+            raise timed_out(server, "connect", self._connect_s) from None
         except (TimeoutError, httpx2.TimeoutException):
-            raise timed_out(self._server, "begin to answer", limit.seconds) from None
+            raise timed_out(server, "begin to answer", limit.seconds) from None
         except (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol) as fault:
-            raise not_answering(self._server, told(fault)) from fault
+            raise not_answering(server, told(fault)) from fault
         except httpx2.RequestError as fault:
-            raise broken_off(self._server, told(fault)) from fault
+            raise broken_off(server, told(fault)) from fault
 
     def _open(self) -> httpx2.AsyncClient:
         if self._client is None:
@@ -157,7 +168,7 @@ class HttpTransport:
         # Only where a new one is dear, because of TLS, is it worth being kept.
         kept = KEPT_CONNECTIONS if url.scheme == "https" else 0
         return httpx2.AsyncClient(
-            headers=_headers(self._server),
+            headers=self._headers,
             timeout=httpx2.Timeout(self._request_s, connect=self._connect_s, pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=kept),
             trust_env=not is_loopback(url.host),  # whence come proxies
@@ -175,15 +186,6 @@ def _page_fetch() -> httpx2.AsyncBaseTransport:
     from meerkat_mob.llm.page_fetch import PageFetch  # noqa: PLC0415 (only a page has fetch)
 
     return PageFetch()
-
-
-def _headers(server: Server) -> dict[str, str]:
-    headers = {
-        "accept": "text/event-stream",
-        "content-type": "application/json",
-        "user-agent": "meerkat-mob",
-    }
-    return headers if server.key is None else {**headers, "authorization": f"Bearer {server.key}"}
 
 
 def is_loopback(host: str) -> bool:

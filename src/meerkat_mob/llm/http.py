@@ -1,4 +1,4 @@
-"""A client for every server that speaks OpenAI's chat completions: theirs, Ollama, vLLM and so on.
+"""A client for every model server: what is said is its dialect's, how it is sent is ours.
 
 It holds connections and no conversation. Nothing is imported from httpx2 until one is made.
 """
@@ -8,45 +8,53 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Final
+from urllib.parse import quote
+
+import msgspec
 
 from meerkat_mob import _target
+from meerkat_mob.core.safe_json import refuse_deep
 from meerkat_mob.errors import CapabilityUnavailable, InvalidParams, LlmFailed
-from meerkat_mob.llm.base_url import chat_endpoint
-from meerkat_mob.llm.chat_chunks import ChunkDecoder
-from meerkat_mob.llm.chat_request import request_body
+from meerkat_mob.llm.base_url import endpoint_of
 from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest
+from meerkat_mob.llm.dialect import Decoder, DialectName
+from meerkat_mob.llm.dialects import DIALECTS
 from meerkat_mob.llm.failures import Server, not_a_model_server, unreadable
 from meerkat_mob.llm.sse import SseDecoder, SseEvent
 
-KEY_VARIABLES: Final = ("RKAT_OPENAI_API_KEY", "OPENAI_API_KEY")
-"""Where a key is looked for, in this order (CLI-4)."""
 WHOLE_ANSWER: Final = 16 * 2**20
 """Bytes we take of an answer that was not streamed although we asked for it."""
 
 
-class OpenAiCompatible:
-    """One server. ``base_url`` may end at the host, in ``/v1`` or in ``/chat/completions``.
+class HttpLlm:
+    """One server. ``base_url`` may end at the host, in a version or at the endpoint itself.
 
-    Without ``api_key`` no authorization header is sent. Raises ``InvalidParams`` for what is no
-    base URL or key, and ``CapabilityUnavailable`` when httpx2 is not installed.
+    Without ``api_key`` none is sent. ``key_variables`` are named where a key is missing. Raises
+    ``InvalidParams`` for what is no base URL or key, and ``CapabilityUnavailable`` when httpx2 is
+    not installed.
     """
 
     def __init__(
         self,
         base_url: str,
         *,
+        dialect: DialectName = "chat",
         api_key: str | None = None,
         provider: str = "self_hosted",
+        key_variables: tuple[str, ...] = (),
         connect_s: float | None = None,
         request_s: float | None = None,
     ) -> None:
+        self._dialect = spoken = DIALECTS[dialect]
         self._provider = provider
         self._server = Server(
-            url=chat_endpoint(base_url),
+            url=endpoint_of(base_url, endpoint=spoken.endpoint, version=spoken.version),
             provider=provider,
             key=_key(api_key),
-            key_variables=KEY_VARIABLES,
+            key_variables=key_variables,
             in_page=_target.IN_BROWSER,
+            speaks=spoken.speaks,
+            endpoint=spoken.endpoint.partition("?")[0],
         )
         try:
             # not before it is needed: this package works offline without httpx2
@@ -60,7 +68,10 @@ class OpenAiCompatible:
                 else "pip install meerkat-mob[http] adds it",
             ) from absent
         self._transport = HttpTransport(
-            self._server, connect_s=connect_s or CONNECT_S, request_s=request_s or REQUEST_S
+            self._server,
+            headers=spoken.headers(self._server),
+            connect_s=connect_s or CONNECT_S,
+            request_s=request_s or REQUEST_S,
         )
 
     @property
@@ -78,8 +89,9 @@ class OpenAiCompatible:
             yield LlmDone(error=error)
 
     async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
-        decoder = ChunkDecoder(self._server, salt=str(len(request.messages)))
-        async with self._transport.post(request_body(request)) as reply:
+        server = self._asked_for(request.model)
+        decoder = self._dialect.decoder(server, salt=str(len(request.messages)))
+        async with self._transport.post(server, self._dialect.body(request)) as reply:
             if reply.content_type != "text/event-stream":
                 body = await reply.text(WHOLE_ANSWER)
                 for event in self._whole(decoder, reply.content_type, body):
@@ -100,8 +112,15 @@ class OpenAiCompatible:
         for event in decoder.finish():
             yield event
 
+    def _asked_for(self, model: str) -> Server:
+        """The server, as it is asked for a model."""
+        if "{model}" not in self._server.url:
+            return self._server
+        url = self._server.url.replace("{model}", quote(model.removeprefix("models/"), safe=""))
+        return msgspec.structs.replace(self._server, url=url)
+
     def _decoded(
-        self, decoder: ChunkDecoder, sse: SseDecoder, chunk: bytes | None
+        self, decoder: Decoder, sse: SseDecoder, chunk: bytes | None
     ) -> Iterator[LlmEvent]:
         """The events inside a chunk; None is the end of the stream."""
         try:
@@ -110,16 +129,23 @@ class OpenAiCompatible:
             raise unreadable(self._server, str(fault)) from fault
         for event in found:
             if not decoder.ended:
-                yield from decoder.feed(event.data)
+                yield from self._fed(decoder, event.data)
 
-    def _whole(self, decoder: ChunkDecoder, kind: str, body: str) -> Iterator[LlmEvent]:
+    def _whole(self, decoder: Decoder, kind: str, body: str) -> Iterator[LlmEvent]:
         """A server that does not stream, or that is none."""
         if kind != "application/json":
             raise not_a_model_server(self._server, kind, body)
-        yield from decoder.feed(body)
+        yield from self._fed(decoder, body)
         if not decoder.answered:
             raise not_a_model_server(self._server, kind, body)
         yield from decoder.finish()
+
+    def _fed(self, decoder: Decoder, data: str) -> Iterator[LlmEvent]:
+        try:
+            refuse_deep(data)
+        except ValueError:
+            raise unreadable(self._server, data) from None
+        yield from decoder.feed(data)
 
     async def aclose(self) -> None:
         """See ``LlmClient.aclose``."""

@@ -25,7 +25,7 @@ from meerkat_mob.core.messages import (
 )
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm import LlmRequest
-from meerkat_mob.llm.chat_request import request_body, wire_messages
+from meerkat_mob.llm.chat.request import request_body, wire_messages
 from meerkat_mob.llm.merge_patch import merge_patch
 from tests.llm.kit import asking, results, said, use, user
 

@@ -12,7 +12,7 @@ from meerkat_mob.core.messages import Reasoning, StopReason
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm import Assembled, Assembler, LlmEvent, LlmTextDelta, LlmToolCallDelta
-from meerkat_mob.llm.chat_chunks import ChunkDecoder
+from meerkat_mob.llm.chat.events import ChunkDecoder
 from meerkat_mob.llm.failures import Server
 from tests.llm.kit import calls_in, text_in
 
@@ -296,5 +296,5 @@ def test_a_finish_reason_may_be_an_error() -> None:
 
 @pytest.mark.parametrize("data", ["no json", "[1]", '{"choices":[{"delta":{"content":5}}]}'])
 def test_what_is_no_chunk_is_shown(data: str) -> None:
-    with pytest.raises(LlmFailed, match="no completion chunk"):
+    with pytest.raises(LlmFailed, match="what cannot be read"):
         answer(data)

@@ -18,7 +18,7 @@ from meerkat_mob.core.messages import StopReason
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.assembly import incomplete
-from meerkat_mob.llm.chat_calls import CallDelta, Calls
+from meerkat_mob.llm.chat.calls import CallDelta, Calls
 from meerkat_mob.llm.client import (
     LlmDone,
     LlmEvent,

@@ -1,0 +1,236 @@
+"""What Anthropic's Messages stream, turned into our events. No I/O in here.
+
+An answer is a list of blocks; each begins, grows by deltas and ends. A call is only known to be
+whole when the message says why it stopped: one that was cut short ends like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from meerkat_mob.core.messages import (
+    AnthropicCompactionMeta,
+    AnthropicMeta,
+    AnthropicRedactedMeta,
+    ProviderMeta,
+    StopReason,
+)
+from meerkat_mob.core.usage import Usage
+from meerkat_mob.errors import LlmFailed
+from meerkat_mob.llm.anthropic.wire import Block, Consumed, Delta, Event, decode_event
+from meerkat_mob.llm.assembly import incomplete
+from meerkat_mob.llm.client import (
+    LlmDone,
+    LlmEvent,
+    LlmReasoningComplete,
+    LlmReasoningDelta,
+    LlmTextDelta,
+    LlmToolCallComplete,
+    LlmToolCallDelta,
+    LlmUsage,
+)
+from meerkat_mob.llm.failures import Server, reported, unreadable
+
+STOP: Final[dict[str, StopReason]] = {
+    "end_turn": "end_turn",
+    "tool_use": "tool_use",
+    "stop_sequence": "stop_sequence",
+    "max_tokens": "max_tokens",
+    "model_context_window_exceeded": "max_tokens",
+    "refusal": "content_filter",
+}
+"""Why a message stops; an unknown reason ends the turn."""
+
+
+class _Open(msgspec.Struct, kw_only=True):
+    """A block that grows."""
+
+    begun: Block
+    parts: list[str] = msgspec.field(default_factory=list[str])
+    signature: str = ""
+
+    @property
+    def whole(self) -> str:
+        return "".join(self.parts)
+
+
+class MessageDecoder:
+    """Takes the data of each event, gives ours. Ids are the server's, so ``salt`` is not used.
+
+    Feed it until ``ended``, or until the bytes end; then ``finish`` gives the rest and the end. A
+    whole message in the place of a stream is taken, too.
+    """
+
+    def __init__(self, server: Server, *, salt: str) -> None:
+        del salt
+        self._server = server
+        self._open: dict[int, _Open] = {}
+        self._calls: list[_Open] = []
+        self._usage = Consumed()
+        self._stop: str | None = None
+        self.ended = False
+        """Whether the server said that nothing follows."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer has come to its end."""
+        return self._stop is not None
+
+    def feed(self, data: str) -> Iterator[LlmEvent]:
+        """The events of one event. Raises ``LlmFailed`` for what is none, or reports an error."""
+        try:
+            event = decode_event(data)
+        except (msgspec.DecodeError, RecursionError):
+            raise unreadable(self._server, data) from None
+        if event is None:
+            return
+        if event.error is not None:
+            raise reported(self._server, event.error)
+        yield from self._event(event)
+
+    def _event(self, event: Event) -> Iterator[LlmEvent]:
+        match event:
+            case Event(type="content_block_delta", index=index, delta=Delta() as delta):
+                yield from self._grow(index, delta)
+            case Event(type="content_block_start", index=index, content_block=Block() as block):
+                yield from self._begin(index, block)
+            case Event(type="content_block_stop", index=index):
+                yield from self._end(index)
+            case Event(type="message_start", message=message) if message and message.usage:
+                self._count(message.usage)
+            case Event(type="message_delta", delta=delta, usage=usage):
+                self._stop = (delta and delta.stop_reason) or self._stop
+                yield from self._consumed(usage)
+            case Event(type="message_stop"):
+                self.ended = True
+            case Event(type="message", content=blocks, stop_reason=reason, usage=usage):
+                for index, block in enumerate(blocks or ()):
+                    yield from self._begin(index, block)
+                    yield from self._end(index)
+                self._stop = reason or "end_turn"
+                yield from self._consumed(usage)
+            case _:
+                pass
+
+    # -- blocks --------------------------------------------------------------------------------
+
+    def _begin(self, index: int, block: Block) -> Iterator[LlmEvent]:
+        self._open[index] = opened = _Open(begun=block, signature=block.signature or "")
+        match block:
+            case Block(type="text", text=str(text)) if text:
+                yield LlmTextDelta(delta=text)
+            case Block(type="thinking", thinking=str(text)) if text:
+                opened.parts.append(text)
+                yield LlmReasoningDelta(delta=text)
+            case Block(type="tool_use", id=str(name), name=str(tool)):
+                self._calls.append(opened)
+                yield LlmToolCallDelta(id=name, name=tool, args_delta="")
+            case Block(type="tool_use"):
+                raise self._failure("a tool call without an id or a name")
+            case Block(type="compaction", content=str(content)):
+                opened.parts.append(content)
+            case _:
+                pass
+
+    def _grow(self, index: int, delta: Delta) -> Iterator[LlmEvent]:
+        opened = self._open.get(index)
+        if opened is None:
+            raise self._failure("more of a block that never began")
+        match delta:
+            case Delta(type="text_delta", text=str(text)):
+                yield LlmTextDelta(delta=text)
+            case Delta(type="thinking_delta", thinking=str(text)):
+                opened.parts.append(text)
+                yield LlmReasoningDelta(delta=text)
+            case Delta(type="signature_delta", signature=str(signature)):
+                opened.signature += signature
+            case Delta(type="input_json_delta", partial_json=str(json)) if json:
+                opened.parts.append(json)
+                if opened.begun.type == "tool_use":
+                    yield LlmToolCallDelta(id=opened.begun.id or "", args_delta=json)
+            case Delta(type="compaction_delta", content=str(content)):
+                opened.parts.append(content)
+            case _:  # a citation, or something new
+                pass
+
+    def _end(self, index: int) -> Iterator[LlmEvent]:
+        opened = self._open.pop(index, None)
+        match opened:
+            case _Open(begun=Block(type="thinking")):
+                signed = AnthropicMeta(signature=opened.signature)
+                meta = signed if opened.signature else msgspec.UNSET
+                yield LlmReasoningComplete(text=opened.whole, meta=meta)
+            case _Open(begun=Block(type="redacted_thinking", data=str(data))):
+                yield _sealed(AnthropicRedactedMeta(data=data))
+            case _Open(begun=Block(type="compaction")):
+                yield _sealed(AnthropicCompactionMeta(content=opened.whole))
+            case _:
+                pass
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def finish(self) -> Iterator[LlmEvent]:
+        """What was still open, and the one end. Raises ``LlmFailed`` when the stream had none."""
+        if self._stop is None:
+            raise incomplete(self._server.provider)
+        reason = STOP.get(self._stop, "end_turn")
+        for opened in self._calls:
+            args = _args(opened)
+            if reason == "max_tokens" and not _is_json(args):
+                continue  # it was cut short
+            call = opened.begun
+            yield LlmToolCallComplete(id=call.id or "", name=call.name or "", args=args)
+        yield LlmDone(stop_reason=reason)
+
+    def _consumed(self, usage: Consumed | None) -> Iterator[LlmEvent]:
+        if usage is not None:
+            self._count(usage)
+        told = _usage(self._usage)
+        if told is not None:
+            yield LlmUsage(usage=told)
+
+    def _count(self, usage: Consumed) -> None:
+        """What is told later counts; what is not told stays."""
+        said = {k: v for k, v in msgspec.structs.asdict(usage).items() if v is not None}
+        self._usage = msgspec.structs.replace(self._usage, **said)
+
+    def _failure(self, what: str) -> LlmFailed:
+        return LlmFailed(
+            provider=self._server.provider,
+            reason="provider_error",
+            detail=f"{self._server.url} sent {what}",
+            hint="ask again, or choose another model with --model",
+        )
+
+
+def _sealed(meta: ProviderMeta) -> LlmReasoningComplete:
+    return LlmReasoningComplete(text="", meta=meta)
+
+
+def _args(opened: _Open) -> str:
+    """The arguments as they were streamed; else those that the block began with."""
+    return opened.whole or bytes(opened.begun.input).decode()
+
+
+def _is_json(args: str) -> bool:
+    try:
+        msgspec.json.decode(args or "{}")
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _usage(told: Consumed) -> Usage | None:
+    """Ours counts the cache among the input. What was not told is unknown, and not zero."""
+    if told.input_tokens is None or told.output_tokens is None:
+        return None
+    made, read = told.cache_creation_input_tokens, told.cache_read_input_tokens
+    return Usage(
+        input_tokens=max(told.input_tokens, 0) + (made or 0) + (read or 0),
+        output_tokens=max(told.output_tokens, 0),
+        cache_creation_tokens=made,
+        cache_read_tokens=read,
+    )

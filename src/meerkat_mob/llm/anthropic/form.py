@@ -1,0 +1,96 @@
+"""JSON Schemas as Anthropic's structured outputs take them. No I/O in here.
+
+Objects are closed. What cannot be said is left out: the answer is held to the whole schema here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from meerkat_mob.core.jsonvalue import Json
+
+UNSAID: Final = frozenset(
+    {
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "minProperties",
+        "maxProperties",
+        "patternProperties",
+        "propertyNames",
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "prefixItems",
+        "not",
+        "if",
+        "then",
+        "else",
+    }
+)
+"""Words that are refused."""
+_MAPS: Final = frozenset({"properties", "$defs", "definitions"})
+_LISTS: Final = frozenset({"anyOf", "allOf", "oneOf"})
+
+
+def unsupported(schema: Mapping[str, Json], place: str = "#") -> Iterator[str]:
+    """What of a schema cannot be said, each as the word and its place."""
+    for word, value in schema.items():
+        if _is_unsaid(word, value):
+            yield f"{word} at {place}"
+        else:
+            for step, inner in _inner(word, value):
+                yield from unsupported(inner, f"{place}/{step}")
+
+
+def lowered(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """The schema without that, and with its objects closed; ``oneOf`` becomes ``anyOf``."""
+    told: dict[str, Json] = {}
+    for word, value in schema.items():
+        if _is_unsaid(word, value):
+            continue
+        if word in _MAPS and isinstance(value, Mapping):
+            told[word] = {name: _lowered(one) for name, one in value.items()}
+        elif word in _LISTS and isinstance(value, list | tuple):
+            told["anyOf" if word == "oneOf" else word] = [_lowered(one) for one in value]
+        else:
+            told[word] = _lowered(value) if word == "items" else value
+    if told.get("type") == "object" or "properties" in told:
+        told["additionalProperties"] = False
+    return told
+
+
+def _lowered(value: Json) -> Json:
+    return lowered(value) if isinstance(value, Mapping) else value
+
+
+def _is_unsaid(word: str, value: Json) -> bool:
+    match word:
+        case "minItems":
+            return value not in {0, 1}
+        case "additionalProperties":
+            return value is not False
+        case _:
+            return word in UNSAID
+
+
+def _inner(word: str, value: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """The schemas inside, with the way to them."""
+    if word in _MAPS and isinstance(value, Mapping):
+        found: list[tuple[str, Json]] = [(f"{word}/{name}", one) for name, one in value.items()]
+    elif word in _LISTS and isinstance(value, list | tuple):
+        found = [(f"{word}/{n}", one) for n, one in enumerate(value)]
+    else:
+        found = [(word, value)] if word == "items" else []
+    yield from ((step, one) for step, one in found if isinstance(one, Mapping))

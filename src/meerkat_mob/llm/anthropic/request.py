@@ -1,0 +1,132 @@
+"""What we ask, in the words of Anthropic's Messages. No I/O in here.
+
+The server caches the beginning of a conversation, up to its last block. So what only this run is
+told stands behind the prompt, in a block of its own: the prompt's stays as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.messages import SystemMessage
+from meerkat_mob.core.output_schema import OutputSchema
+from meerkat_mob.core.tools import ToolDef
+from meerkat_mob.errors import LlmFailed
+from meerkat_mob.llm.anthropic.conversation import wire_messages
+from meerkat_mob.llm.anthropic.form import lowered, unsupported
+from meerkat_mob.llm.client import LlmRequest
+from meerkat_mob.llm.merge_patch import merge_patch
+
+OURS: Final = frozenset({"messages", "stream", "system"})
+"""What ``provider_params`` may not set: the client depends on them."""
+WEB_SEARCH: Final = "web_search"
+"""The one of ``provider_params`` that is a switch: true, or a table of the tool's options."""
+CACHED: Final[Mapping[str, Json]] = {"type": "ephemeral"}
+
+_VERSION: Final = re.compile(r"claude-(?:(?:opus|sonnet|haiku)-)?(\d{1,2})(?:-(\d{1,2}))?(?=-|$)")
+_FIRST_WITH_FORMS: Final = {"opus": (4, 1)}
+"""Since when models hold themselves to a schema, where that is not 4.5."""
+
+
+def request_body(request: LlmRequest) -> bytes:
+    """The JSON body of one call, ``provider_params`` merged in (RFC 7396).
+
+    Raises ``LlmFailed`` when the params take what is not theirs or leave no room to answer, and for
+    an output schema with ``compat`` strict that cannot be said in full.
+    """
+    given = request.provider_params
+    if taken := OURS & given.keys():
+        raise _refused(
+            f"provider_params sets {', '.join(map(repr, sorted(taken)))}",
+            "leave it out: every call streams, and the conversation comes from the session",
+        )
+    body: dict[str, Json] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "stream": True,
+        "cache_control": CACHED,
+    }
+    if system := _system(request):
+        body["system"] = system
+    if request.temperature is not None and "thinking" not in given:
+        body["temperature"] = request.temperature
+    tools = [*map(_tool, request.tools), *_web_search(given.get(WEB_SEARCH))]
+    if tools:
+        body["tools"] = tools
+    if request.output is not None and has_forms(request.model):
+        body["output_config"] = {"format": _form(request.output)}
+    params = {key: value for key, value in given.items() if key != WEB_SEARCH}
+    merged = merge_patch(body, params)
+    _leave_room(merged)
+    wire = wire_messages(request.messages, request.blobs)
+    return msgspec.json.encode({**merged, "messages": wire})
+
+
+def has_forms(model: str) -> bool:
+    """Whether a model can be held to a schema, as far as its name tells: those from 4.5 on."""
+    found = _VERSION.match(model.lower())
+    if found is None:
+        return False
+    version = int(found[1]), int(found[2] or 0)
+    first = (first for name, first in _FIRST_WITH_FORMS.items() if name in model.lower())
+    return version >= next(first, (4, 5))
+
+
+def _system(request: LlmRequest) -> Json:
+    """The prompt, and apart from it what is for this run alone."""
+    first = request.messages[0] if request.messages else None
+    prompt = first.content if isinstance(first, SystemMessage) else ""
+    notes = request.system_context
+    if not (prompt.strip() and notes.strip()):
+        return request.system_prompt if request.system_prompt.strip() else ""
+    return [
+        {"type": "text", "text": prompt, "cache_control": CACHED},
+        {"type": "text", "text": notes},
+    ]
+
+
+def _tool(tool: ToolDef) -> Json:
+    schema = {"type": "object", **tool.input_schema}
+    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def _web_search(switch: Json) -> Iterable[Json]:
+    match switch:
+        case None | False:
+            return ()
+        case True:
+            return ({"type": "web_search_20250305", "name": WEB_SEARCH},)
+        case Mapping():
+            return ({"type": "web_search_20250305", "name": WEB_SEARCH, **switch},)
+        case _:
+            raise _refused(f"{WEB_SEARCH} is {switch!r}", "give true, or a table of its options")
+
+
+def _form(output: OutputSchema) -> Json:
+    lost = [*unsupported(output.schema)] if output.compat == "strict" else []
+    if lost:
+        raise _refused(
+            f"the form of the answer cannot say {', '.join(lost)}",
+            "leave it out of the schema, or set its compat to lossy",
+        )
+    return {"type": "json_schema", "schema": lowered(output.schema)}
+
+
+def _leave_room(body: Mapping[str, Json]) -> None:
+    """Thinking is among the tokens of an answer; the server refuses a budget that is all of it."""
+    thinking, most = body.get("thinking"), body.get("max_tokens")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
+    if isinstance(budget, int) and isinstance(most, int) and most <= budget:
+        raise _refused(
+            f"thinking may take {budget} tokens, and the whole answer {most}",
+            "raise max_tokens above thinking.budget_tokens",
+        )
+
+
+def _refused(detail: str, hint: str) -> LlmFailed:
+    return LlmFailed(provider="anthropic", reason="provider_error", detail=detail, hint=hint)

@@ -1,0 +1,206 @@
+"""A transcript as the contents of Gemini's dialect. No I/O in here.
+
+Roles alternate, the results of calls in front of what was said. A signature stays on the part that
+it came with; another provider's reasoning is never sent. A result names its tool, for the dialect
+knows calls by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from meerkat_mob.core.blobs import Blob, with_inline_images
+from meerkat_mob.core.content import (
+    Content,
+    ContentBlock,
+    ImageBlock,
+    TextBlock,
+    VideoBlock,
+    text_of,
+)
+from meerkat_mob.core.messages import (
+    AssistantBlock,
+    AssistantFlat,
+    AssistantMessage,
+    AssistantText,
+    GeminiMeta,
+    Message,
+    ProviderMeta,
+    Reasoning,
+    TextData,
+    ToolResult,
+    ToolResults,
+    ToolUse,
+    ToolUseData,
+    UserMessage,
+    text_of_message,
+    tool_uses,
+)
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    """An image or a video."""
+
+    mime_type: str
+    data: str
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A call."""
+
+    id: str
+    name: str
+    args: msgspec.Raw
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What a call gave, or why it failed."""
+
+    output: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The result of a call."""
+
+    id: str
+    name: str
+    response: Told
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):
+    """One part of what somebody said; one of its fields says which kind."""
+
+    text: str | UnsetType = UNSET
+    thought: bool = False
+    inline_data: Data | UnsetType = UNSET
+    function_call: Call | UnsetType = UNSET
+    function_response: Response | UnsetType = UNSET
+    thought_signature: str | UnsetType = UNSET
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side said."""
+
+    role: Literal["user", "model"]
+    parts: list[Part]
+
+
+def contents_of(messages: Sequence[Message], blobs: Mapping[str, Blob]) -> list[Said]:
+    """All but a System message at the front, with the images put back."""
+    found: list[Said] = []
+    tools: dict[str, str] = {}
+    results: list[Part] = []
+    said: list[Part] = []
+
+    def turn() -> None:
+        if results or said:
+            found.append(Said(role="user", parts=[*results, *said]))
+            results.clear()
+            said.clear()
+
+    for place, message in enumerate(messages):
+        match message:
+            case AssistantMessage() | AssistantFlat():
+                tools.update((use.id, use.name) for use in tool_uses(message))
+                if answer := [*_answer(message)]:
+                    turn()
+                    _add(found, answer)
+            case ToolResults():
+                for result in message.results:
+                    part, shown = _result(result, tools, blobs)
+                    results.append(part)
+                    said += shown
+            case UserMessage():
+                said += _shown(message.content, blobs)
+            case _ if place:
+                said += _texts(text_of_message(message))
+            case _:  # it is the prompt
+                pass
+    turn()
+    return found
+
+
+def _add(found: list[Said], answer: list[Part]) -> None:
+    """Two answers in a row are one."""
+    if found and found[-1].role == "model":
+        found[-1].parts.extend(answer)
+    else:
+        found.append(Said(role="model", parts=answer))
+
+
+def _answer(message: AssistantMessage | AssistantFlat) -> Iterator[Part]:
+    if isinstance(message, AssistantMessage):
+        for block in message.blocks:
+            yield from _block(block)
+        return
+    yield from _texts(message.content)
+    for use in tool_uses(message):
+        yield _call(use)
+
+
+def _block(block: AssistantBlock) -> Iterable[Part]:
+    match block:
+        case Reasoning(data=TextData(text=text, meta=GeminiMeta(thought_signature=signature))):
+            return (Part(text=text, thought=True, thought_signature=signature),)
+        case Reasoning():
+            return ()
+        case AssistantText(data=TextData(text=text, meta=GeminiMeta(thought_signature=signature))):
+            return (Part(text=text, thought_signature=signature),)
+        case AssistantText(data=data):
+            return _texts(data.text)
+        case ToolUse(data=use):
+            return (_call(use),)
+
+
+def _call(use: ToolUseData) -> Part:
+    call = Call(id=use.id, name=use.name, args=use.args)
+    return Part(function_call=call, thought_signature=_signature(use.meta))
+
+
+def _signature(meta: ProviderMeta | UnsetType) -> str | UnsetType:
+    return meta.thought_signature if isinstance(meta, GeminiMeta) else UNSET
+
+
+def _result(
+    result: ToolResult, tools: Mapping[str, str], blobs: Mapping[str, Blob]
+) -> tuple[Part, list[Part]]:
+    """A result is text here; its images stand behind all results, with a word on where they belong.
+
+    A call that is not there any more has no name: the summary that stands for it has none either.
+    """
+    call = result.tool_use_id
+    text = text_of(result.content)
+    told = Told(error=text) if result.is_error else Told(output=text)
+    response = Response(id=call, name=tools.get(call, "tool"), response=told)
+    images = [part for part in _shown(result.content, blobs) if part.inline_data is not UNSET]
+    shown = [Part(text=f"[images in the result of {call}]"), *images] if images else []
+    return Part(function_response=response), shown
+
+
+def _shown(content: Content, blobs: Mapping[str, Blob]) -> list[Part]:
+    if isinstance(content, str):
+        return [*_texts(content)]
+    blocks = with_inline_images(content, blobs)
+    return [] if isinstance(blocks, str) else [part for block in blocks for part in _part(block)]
+
+
+def _part(block: ContentBlock) -> Iterable[Part]:
+    match block:
+        case (
+            ImageBlock(media_type=kind, data=str(data))
+            | VideoBlock(media_type=kind, data=str(data))
+        ):
+            return (Part(inline_data=Data(mime_type=kind, data=data)),)
+        case TextBlock(text=text):
+            return _texts(text)
+        case _:  # an image that is not there any more, a video that is elsewhere
+            return _texts(text_of((block,)))
+
+
+def _texts(text: str) -> Iterable[Part]:
+    return (Part(text=text),) if text.strip() else ()
