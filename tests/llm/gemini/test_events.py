@@ -86,7 +86,9 @@ _PARTS = st.lists(
         st.tuples(st.just("text"), _TEXT, st.none()),
         st.tuples(st.just("signed"), st.text(max_size=8), _TEXT),
         st.tuples(st.just("thought"), _TEXT, st.none()),
-        st.tuples(st.just("call"), st.dictionaries(_TEXT, st.integers(0, 9), max_size=2), _SIGNATURE),
+        st.tuples(
+            st.just("call"), st.dictionaries(_TEXT, st.integers(0, 9), max_size=2), _SIGNATURE
+        ),
     ),
     max_size=7,
 )

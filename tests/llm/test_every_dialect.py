@@ -1,0 +1,221 @@
+"""Each dialect through the one client: where it is asked, and faults with the same words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from meerkat_mob.errors import LlmFailed, LlmUnreachable
+from meerkat_mob.llm import HttpLlm
+from meerkat_mob.llm.dialect import DialectName
+from meerkat_mob.llm.dialects import DIALECTS
+from tests.llm.anthropic import kit as anthropic
+from tests.llm.gemini import kit as gemini
+from tests.llm.kit import answer_of, asking, calls_in, failure_of, text_in
+from tests.llm.loopback_server import (
+    STREAM,
+    Answer,
+    Asked,
+    breaking_off,
+    event,
+    head,
+    piece,
+    saying,
+    saying_nothing,
+    serving,
+    whole,
+)
+from tests.llm.responses import kit as responses
+
+pytestmark = pytest.mark.loopback
+
+EVERY: Sequence[DialectName] = sorted(DIALECTS)
+PATHS: Mapping[DialectName, str] = {
+    "anthropic": "/v1/messages",
+    "chat": "/v1/chat/completions",
+    "gemini": "/v1beta/models/some-model:streamGenerateContent?alt=sse",
+    "responses": "/v1/responses",
+}
+KEYS: Mapping[DialectName, tuple[str, str]] = {
+    "anthropic": ("x-api-key", "k"),
+    "chat": ("authorization", "Bearer k"),
+    "gemini": ("x-goog-api-key", "k"),
+    "responses": ("authorization", "Bearer k"),
+}
+HELLO = "naïve 漢字 😀"
+
+
+def _chat(text: str) -> list[dict[str, Any]]:
+    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": '{"at":1}'}}
+    deltas: list[dict[str, Any]] = [{"content": text}, {"tool_calls": [call]}]
+    last = {"delta": {}, "finish_reason": "tool_calls"}
+    return [*({"choices": [{"delta": one}]} for one in deltas), {"choices": [last]}]
+
+
+def events_in(dialect: DialectName) -> list[bytes]:
+    """A text and a call, in each dialect's own way."""
+    args = '{"at":1}'
+    told: Mapping[DialectName, list[dict[str, Any]]] = {
+        "anthropic": anthropic.stream(
+            anthropic.say(0, HELLO),
+            anthropic.use(1, "look", args),
+            end=anthropic.ended("tool_use"),
+        ),
+        "chat": _chat(HELLO),
+        "gemini": [
+            gemini.piece(gemini.text(HELLO)),
+            gemini.piece(gemini.call("look", {"at": 1}), finish="STOP"),
+        ],
+        "responses": responses.stream(responses.say(0, HELLO), responses.use(1, "look", args)),
+    }
+    return [*map(event, told[dialect]), *([event("[DONE]")] if dialect == "chat" else [])]
+
+
+async def failing(dialect: DialectName, answer: Answer, *, request_s: float = 20) -> LlmFailed:
+    """What a call to such a server ends with."""
+    async with serving(answer) as server:
+        client = HttpLlm(server.address, dialect=dialect, request_s=request_s)
+        try:
+            return await failure_of(client, asking("hi"))
+        finally:
+            await client.aclose()
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize("key", ["k", None])
+async def test_it_is_asked_where_and_how_its_servers_listen(
+    dialect: DialectName, key: str | None
+) -> None:
+    async with serving(saying(*events_in(dialect))) as server:
+        client = HttpLlm(server.address, dialect=dialect, api_key=key)
+        answer = await answer_of(client, asking("hi", tools=["look"]))
+        await client.aclose()
+    assert text_in(answer) == HELLO
+    assert calls_in(answer) == [("look", '{"at":1}')]
+    assert answer.stop_reason == "tool_use"
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == ("POST", PATHS[dialect])
+    name, value = KEYS[dialect]
+    assert asked.headers.get(name) == (value if key else None)
+    assert ("anthropic-version" in asked.headers) is (dialect == "anthropic")
+    assert "hi" in asked.body.decode()
+    assert isinstance(msgspec.json.decode(asked.body), dict)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_any_cut_of_the_bytes_gives_the_same_answer(dialect: DialectName) -> None:
+    stream = b"".join(events_in(dialect))
+    async with serving(saying(*(bytes([byte]) for byte in stream))) as server:
+        client = HttpLlm(server.address, dialect=dialect)
+        assert text_in(await answer_of(client, asking("hi"))) == HELLO
+        await client.aclose()
+
+
+# -- faults ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(
+    ("status", "headers", "reason", "again", "hint"),
+    [
+        (400, (), "provider_error", False, None),
+        (401, (), "auth_error", False, None),
+        (403, (), "auth_error", False, None),
+        (404, (), "invalid_model", False, None),
+        (429, ("retry-after: 1.5",), "rate_limited", True, 1500),
+        (429, (), "rate_limited", True, None),
+        (500, (), "provider_error", True, None),
+        (503, ("retry-after: 2",), "provider_error", True, 2000),
+        (529, (), "provider_error", True, None),
+    ],
+)
+async def test_an_error_status_says_the_same_everywhere(  # noqa: PLR0917
+    dialect: DialectName,
+    status: int,
+    headers: tuple[str, ...],
+    reason: str,
+    again: bool,
+    hint: int | None,
+) -> None:
+    body = '{"error":{"message":"so sorry","type":"x"}}'
+    error = await failing(dialect, whole(status, "application/json", body, *headers))
+    assert (error.reason, error.retryable, error.retry_after_ms) == (reason, again, hint)
+    assert "so sorry" in str(error)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_what_is_no_answer_is_told(dialect: DialectName) -> None:
+    first = events_in(dialect)[0]
+    page = "<!doctype html><html>Welcome</html>"
+    deep = '{"a":' * 100_000
+    cases: list[tuple[Answer, str, bool]] = [
+        (whole(200, "text/html", page), "a web page", False),
+        (whole(502, "text/html", page), "a web page", True),
+        (whole(301, "text/plain", "", "location: http://elsewhere/"), "a redirect", False),
+        (saying(first, event("{not json")), "{not json", False),
+        (saying(first, event(deep)), "cannot be read", False),
+        (saying(first), "incomplete", False),
+        (whole(200, STREAM, ""), "incomplete", False),
+        (whole(200, "application/json", '{"detail":"Not Found"}'), "Not Found", False),
+        (breaking_off(first), "the connection broke", True),
+        (breaking_off(first, reset=True), "the connection broke", True),
+    ]
+    for answer, told, again in cases:
+        error = await failing(dialect, answer)
+        assert told in str(error)
+        assert error.retryable is again
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_an_answer_that_is_shorter_than_it_said_is_broken_off(dialect: DialectName) -> None:
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        del asked
+        first = events_in(dialect)[0]
+        lines = ("HTTP/1.1 200 OK", f"content-type: {STREAM}", f"content-length: {len(first) + 9}")
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + first)
+        await writer.drain()
+        writer.close()
+
+    error = await failing(dialect, answer)
+    assert isinstance(error, LlmUnreachable)
+    assert error.retryable
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize("dripping", [False, True])
+async def test_a_server_without_an_end_has_a_limit(dialect: DialectName, dripping: bool) -> None:
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(head() + piece(events_in(dialect)[0]))
+        while dripping:
+            writer.write(piece(b": still here\n\n"))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        await saying_nothing(asked, writer)
+
+    error = await failing(dialect, answer, request_s=0.3)
+    assert (error.reason, error.retryable) == ("network_timeout", True)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_who_is_not_there_is_named(dialect: DialectName) -> None:
+    async with serving(saying()) as server:
+        gone = server.address
+    client = HttpLlm(gone, dialect=dialect)
+    error = await failure_of(client, asking("hi"))
+    await client.aclose()
+    assert f"{gone}{PATHS[dialect].partition('?')[0]}" in str(error)
+    assert "nothing answers there" in str(error)
+
+
+async def test_a_model_s_name_is_spelt_out_in_an_address() -> None:
+    async with serving(saying(*events_in("gemini"))) as server:
+        client = HttpLlm(server.address, dialect="gemini")
+        for model in ("models/gemini-3", "a/b c"):
+            await answer_of(client, asking("hi", model=model))
+        await client.aclose()
+    paths = [asked.path.partition(":")[0] for asked in server.asked]
+    assert paths == ["/v1beta/models/gemini-3", "/v1beta/models/a%2Fb%20c"]
