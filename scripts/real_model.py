@@ -37,6 +37,7 @@ from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta, LlmToolCallComplete
 from meerkat_mob.llm.http import HttpLlm
 from scripts.places import CACHE
+from scripts.real_dialects import try_dialects
 
 MODEL: Final = "gemma-3-270m"
 TEAM: Final = """
@@ -99,11 +100,15 @@ ADD: Final = ToolDef(
 
 
 def main() -> int:
-    """Serve, run both, say what was seen. The exit code is 0 when both went as they should."""
+    """Serve, try all, say what was seen. The exit code is 0 when everything went as it should."""
     server = serve()
     base_url = f"{server.listening_address}/v1"
     print(f"llama.cpp serves {MODEL} at {base_url}")
-    return run_a_team(base_url) or asyncio.run(force_a_tool_call(base_url))
+    return (
+        run_a_team(base_url)
+        or asyncio.run(force_a_tool_call(base_url))
+        or asyncio.run(try_dialects(server.listening_address, MODEL))
+    )
 
 
 def serve() -> xllamacpp.Server:

@@ -81,14 +81,13 @@ def test_ids_are_those_of_the_server_or_never_used_twice_in_a_conversation() -> 
 
 _TEXT = st.text(min_size=1, max_size=8)
 _SIGNATURE = st.one_of(st.none(), _TEXT)
+_ARGS = st.dictionaries(_TEXT, st.integers(0, 9), max_size=2)
 _PARTS = st.lists(
     st.one_of(
         st.tuples(st.just("text"), _TEXT, st.none()),
         st.tuples(st.just("signed"), st.text(max_size=8), _TEXT),
         st.tuples(st.just("thought"), _TEXT, st.none()),
-        st.tuples(
-            st.just("call"), st.dictionaries(_TEXT, st.integers(0, 9), max_size=2), _SIGNATURE
-        ),
+        st.tuples(st.just("call"), _ARGS, _SIGNATURE),
     ),
     max_size=7,
 )
