@@ -287,6 +287,7 @@ def test_options_of_a_request_are_all_asked_for() -> None:
         "toolboxes",
         "hooks",
         "skills",
+        "fallbacks",
         "max_turns",
         "budget_limits",
         "session_budget",

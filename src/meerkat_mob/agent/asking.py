@@ -30,7 +30,7 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.errors import InvalidParams
+from meerkat_mob.errors import InvalidParams, LlmFailed, ScriptError
 from meerkat_mob.llm.assembly import Assembled, Assembler
 from meerkat_mob.llm.client import (
     LlmClient,
@@ -53,11 +53,13 @@ class Model:
         spec: AgentSpec,
         client: LlmClient,
         *,
+        fallbacks: Sequence[tuple[str, LlmClient]] = (),
         transcript: Transcript,
         emit: Emit,
         usage: Usage,
     ) -> None:
-        self._spec, self._client = spec, client
+        self._spec, self._first = spec, client
+        self._fallbacks, self._fallen = tuple(fallbacks), 0
         self._transcript, self._emit = transcript, emit
         self._size = ContextSize(transcript)
         self.usage = usage
@@ -65,13 +67,28 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The model's name."""
-        return self._spec.model
+        """The name of the model that is asked now."""
+        return self._fallbacks[self._fallen - 1][0] if self._fallen else self._spec.model
+
+    @property
+    def _client(self) -> LlmClient:
+        return self._fallbacks[self._fallen - 1][1] if self._fallen else self._first
 
     @property
     def provider(self) -> str:
-        """The provider of its client."""
-        return self._client.provider
+        """The provider of its own client, whoever stands in for it."""
+        return self._first.provider
+
+    def begin(self) -> None:
+        """A run begins: it is its own model that is asked."""
+        self._fallen = 0
+
+    def fall_back(self, failure: LlmFailed) -> bool:
+        """The next model is asked from now on. False when there is none, or it would not help."""
+        if self._fallen == len(self._fallbacks) or isinstance(failure, ScriptError):
+            return False
+        self._fallen += 1
+        return True
 
     def swap(self, client: LlmClient, identity: SessionLlmIdentity) -> None:
         """Later calls go to this client, as this model; one that goes on stays where it is.
@@ -87,7 +104,7 @@ class Model:
         self._spec = msgspec.structs.replace(
             self._spec, model=identity.model, provider_params=params
         )
-        self._client = client
+        self._first, self._fallen = client, 0
 
     def wanted(self, *, in_form: bool = False) -> HookLlmRequest:
         """What the next call would ask for, before hooks and budgets have their say.
@@ -145,10 +162,10 @@ class Model:
         """
         spec, heard = self._spec, Assembler(provider=self._client.provider)
         request = LlmRequest(
-            model=spec.model,
+            model=self.name,
             messages=messages,
             max_tokens=max_tokens,
-            provider_params=spec.provider_params,
+            provider_params=self._params(spec.provider_params),
             speaker=spec.speaker,
         )
         try:
@@ -180,17 +197,21 @@ class Model:
     def _request(self, around: Surroundings, asked: HookLlmRequest) -> LlmRequest:
         spec, said = self._spec, self._transcript.view()
         return LlmRequest(
-            model=spec.model,
+            model=self.name,
             messages=(*said, *around.notices) if around.notices else said,
             tools=around.tools.definitions,
             max_tokens=asked.max_tokens,
             temperature=asked.temperature,
-            provider_params=asked.provider_params,
+            provider_params=self._params(asked.provider_params),
             speaker=spec.speaker,
             system_context=around.notes,
             blobs=around.blobs,
             output=around.output,
         )
+
+    def _params(self, params: Mapping[str, Json]) -> Mapping[str, Json]:
+        """They are in the words of one provider, and mean nothing to another."""
+        return params if self._client.provider == self._first.provider else {}
 
     def _keep_partial(self, text: str) -> None:
         if text.strip():

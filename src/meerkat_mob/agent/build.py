@@ -62,6 +62,7 @@ class AgentBuilder:
         return Agent(
             spec,
             client=self._client_for(request.model),
+            fallbacks=[(name, self._client_for(name)) for name in options.fallbacks or ()],
             tools=options.external_tools,
             toolboxes=options.toolboxes,
             transcript=transcript,

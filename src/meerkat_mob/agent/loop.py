@@ -62,6 +62,7 @@ class Agent:
         spec: AgentSpec,
         *,
         client: LlmClient,
+        fallbacks: Sequence[tuple[str, LlmClient]] = (),
         tools: Sequence[Tool] = (),
         toolboxes: Sequence[Toolbox] = (),
         transcript: Transcript,
@@ -81,7 +82,14 @@ class Agent:
         if spec.output is not None:
             self._form = Extraction(spec.output, spec.output_attempts)
         self._guard = Guard(Hooks(hooks, emit=emit, clock=clock), spec.session_id)
-        self._model = Model(spec, client, transcript=transcript, emit=emit, usage=usage or Usage())
+        self._model = Model(
+            spec,
+            client,
+            fallbacks=fallbacks,
+            transcript=transcript,
+            emit=emit,
+            usage=usage or Usage(),
+        )
         self._compaction = Compaction(
             spec.compaction,
             model=self._model,
@@ -191,6 +199,7 @@ class Agent:
         return result
 
     def _new_run(self) -> Run:
+        self._model.begin()
         return Run(
             self._spec.session_id,
             model=self._model,

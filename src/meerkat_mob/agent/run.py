@@ -23,6 +23,7 @@ from meerkat_mob.agent.surroundings import Surroundings
 from meerkat_mob.agent.turns import Event, Phase, follow
 from meerkat_mob.core.events import (
     Emit,
+    ModelFallback,
     Retrying,
     RunResult,
     TextComplete,
@@ -166,7 +167,8 @@ class Run:
         self._retries += 1
         delay = self._retry.delay_ms(self._retries, failure)
         if delay is None:
-            raise failure
+            self._fall_back(failure)
+            return
         self._pause_ms = delay
         self._emit(
             Retrying(
@@ -176,6 +178,14 @@ class Run:
                 delay_ms=delay,
             )
         )
+
+    def _fall_back(self, failure: LlmFailed) -> None:
+        """The rest of the run is another model's. Raises the failure when there is none left."""
+        former = self._model.name
+        if not self._model.fall_back(failure):
+            raise failure
+        self._retries, self._pause_ms = 0, 0
+        self._emit(ModelFallback(from_model=former, to_model=self._model.name, error=str(failure)))
 
     async def _wait_for_retry(self) -> Event:
         await asyncio.sleep(self._pause_ms / 1000)

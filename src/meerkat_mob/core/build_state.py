@@ -57,7 +57,8 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
 
     ``call_timeout_override`` is ms, or off; absent means the model's own. How many peer notices
     are shown inline: -1 all, 0 none, absent 50. ``max_turns`` are the model calls of one run.
-    ``hook_ids`` are the hooks without which it does not go on.
+    ``hook_ids`` are the hooks without which it does not go on. ``fallbacks`` are the models that
+    are asked when its own fails.
     """
 
     system_prompt: str | UnsetType = UNSET
@@ -76,6 +77,7 @@ class SessionBuildState(msgspec.Struct, frozen=True, kw_only=True, gc=False, omi
     mob_tool_authority_context: MobToolAuthorityContext | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
     max_turns: int | UnsetType = UNSET
+    fallbacks: tuple[str, ...] | UnsetType = UNSET
 
 
 def resolve_authority(

@@ -227,6 +227,16 @@ class Retrying(
     delay_ms: int
 
 
+class ModelFallback(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="model_fallback"
+):
+    """A model failed for good, so another one is asked in this run; drop the partial text."""
+
+    from_model: str
+    to_model: str
+    error: str
+
+
 class StreamTruncated(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="stream_truncated"
 ):
@@ -421,6 +431,7 @@ AgentEvent: TypeAlias = (
     | ToolResultReceived
     | TurnCompleted
     | Retrying
+    | ModelFallback
     | BackgroundJobCompleted
     | BudgetWarning
     | HookStarted

@@ -41,6 +41,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
     ``compaction`` says when its history becomes shorter. ``skills`` can be read with
     ``load_skill``, and a run can be referred to them; they are not stored either.
+    ``fallbacks`` are models that are asked, one after the other, in a run whose model fails for
+    good; ``provider_params`` go to those of the same provider only.
     ``output_schema`` is the form of each run's answer (see ``output_of``), which the model may try
     to give ``structured_output_retries`` times in all; 2 if not said.
     """
@@ -58,6 +60,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     toolboxes: tuple[Toolbox, ...] = ()
     hooks: tuple[Hook, ...] = ()
     skills: tuple[Skill, ...] = ()
+    fallbacks: tuple[str, ...] | UnsetType = UNSET
     max_turns: int | UnsetType = UNSET
     budget_limits: BudgetLimits | UnsetType = UNSET
     session_budget: BudgetLimits | UnsetType = UNSET

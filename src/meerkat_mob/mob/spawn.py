@@ -244,6 +244,7 @@ def _session_request(  # noqa: PLR0917
         toolboxes=_toolboxes(context, spec, profile),
         hooks=context.offer.hooks,
         skills=known.skills,
+        fallbacks=profile.fallbacks,
         compaction=context.offer.compaction,
     )
     return CreateSessionRequest(

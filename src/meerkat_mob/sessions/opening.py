@@ -195,6 +195,7 @@ def _build(request: CreateSessionRequest, known: SessionBuildState) -> SessionBu
         "call_timeout_override": options.call_timeout_override,
         "output_schema": options.output_schema,
         "compaction": options.compaction,
+        "fallbacks": options.fallbacks,
         "mob_tool_authority_context": options.mob_tool_authority_context,
     }
     return msgspec.structs.replace(

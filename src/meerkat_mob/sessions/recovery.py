@@ -52,6 +52,7 @@ class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
     session_budget: BudgetLimits | UnsetType = UNSET
     call_timeout_override: int | Literal["disabled"] | UnsetType = UNSET
     compaction: CompactionPolicy | UnsetType = UNSET
+    fallbacks: tuple[str, ...] | UnsetType = UNSET
     output_schema: OutputSchema | UnsetType = UNSET
     structured_output_retries: int | UnsetType = UNSET
 
@@ -118,6 +119,7 @@ def build_recovered_session(
                 overrides.call_timeout_override, build.call_timeout_override
             ),
             compaction=_first(overrides.compaction, build.compaction),
+            fallbacks=_first(overrides.fallbacks, build.fallbacks),
             output_schema=_first(overrides.output_schema, build.output_schema),
             structured_output_retries=_first(
                 overrides.structured_output_retries, metadata.structured_output_retries

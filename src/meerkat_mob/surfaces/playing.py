@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from meerkat_mob.errors import DefinitionInvalid, InvalidParams
@@ -36,7 +37,9 @@ def with_model(definition: MobDefinition, model: str | None) -> MobDefinition:
     """The definition with one model in all its profiles; None leaves them as they are."""
     if model is None:
         return definition
-    profiles = {name: replace(p, model=model) for name, p in definition.profiles.items()}
+    profiles = {
+        name: replace(p, model=model, fallbacks=UNSET) for name, p in definition.profiles.items()
+    }
     return replace(definition, profiles=profiles)
 
 

@@ -45,11 +45,13 @@ class ToolConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """A role: the template members are made from.
 
-    ``backend`` None means the mob's default. ``max_inline_peer_notifications``: None the runtime's
+    ``fallbacks`` are models that are asked when ``model`` fails. ``backend`` None means the mob's
+    default. ``max_inline_peer_notifications``: None the runtime's
     default, 0 never, -1 always, more than 0 a threshold of peers.
     """
 
     model: NonEmpty
+    fallbacks: tuple[NonEmpty, ...] | UnsetType = UNSET
     skills: tuple[str, ...] = ()
     tools: ToolConfig = ToolConfig()
     peer_description: str = ""

@@ -62,7 +62,9 @@ def cli() -> None:
     help="Use this model in all profiles. 'scripted' plays the team offline: by the pack's "
     "performance.toml, else by a plain rule.",
 )
-@click.option("--base-url", metavar="URL", help="An OpenAI-compatible server that answers.")
+@click.option(
+    "--base-url", metavar="URL", help="The server that answers, such as http://localhost:11434."
+)
 @click.option(
     "--api-key",
     metavar="KEY",

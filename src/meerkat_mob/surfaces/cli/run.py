@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from itertools import chain
 from typing import Final, TypeAlias
 
 import msgspec
@@ -77,7 +78,8 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
     models = [definition.profiles[profile].model for profile in members.values()]
     llm = scripted_voice(options, pack, models, in_terminal=in_terminal)
     if llm is None:
-        for model in models:
+        fallbacks = (definition.profiles[profile].fallbacks or () for profile in members.values())
+        for model in dict.fromkeys([*models, *chain.from_iterable(fallbacks)]):
             choose(model, base_url=options.base_url, api_key=options.api_key, env=os.environ)
     by = voice_in_words(options, pack, models)
     wanted = [definition.profiles[profile].tools for profile in members.values()]

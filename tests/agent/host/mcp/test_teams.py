@@ -104,7 +104,7 @@ async def test_one_that_is_added_serves_the_role_it_is_given_to() -> None:
 
 async def test_without_leave_no_server_is_started(tmp_path: Path) -> None:
     mark = tmp_path / "started"
-    definition = the_team(clock=McpServer(command=("touch", str(mark))))
+    definition = the_team(clock=McpServer(command=("touch", str(mark))), own=ours())
     async with open_realm(llm=ScriptedLlm(["ok"])) as realm:
         mob = await realm.create_mob(definition)
         keeper = await mob.spawn("keeper", "k")
