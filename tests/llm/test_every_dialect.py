@@ -52,7 +52,7 @@ HELLO = "naïve 漢字 😀"
 def _chat(text: str) -> list[dict[str, Any]]:
     call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": '{"at":1}'}}
     deltas: list[dict[str, Any]] = [{"content": text}, {"tool_calls": [call]}]
-    last = {"delta": {}, "finish_reason": "tool_calls"}
+    last: dict[str, Any] = {"delta": {}, "finish_reason": "tool_calls"}
     return [*({"choices": [{"delta": one}]} for one in deltas), {"choices": [last]}]
 
 

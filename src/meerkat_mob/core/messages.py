@@ -103,10 +103,11 @@ class GeminiMeta(
 class OpenAiMeta(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="provider", tag="open_ai"
 ):
-    """Identity of a reasoning item."""
+    """Identity of a reasoning item, or of a message that is of a ``phase`` of the answer."""
 
     id: str
     encrypted_content: str | UnsetType = UNSET
+    phase: str | UnsetType = UNSET
 
 
 ProviderMeta: TypeAlias = (

@@ -6,6 +6,7 @@ first.
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal, TypeAlias
 
 Provider: TypeAlias = Literal["anthropic", "openai", "gemini", "self_hosted", "other"]
@@ -14,8 +15,13 @@ _PREFIXES: Final[tuple[tuple[str, Provider], ...]] = (
     ("claude-", "anthropic"),
     ("gpt-", "openai"),
     ("chatgpt-", "openai"),
+    ("codex-", "openai"),
     ("gemini-", "gemini"),
 )
+
+
+_REASONERS: Final = re.compile(r"o[1-9](-|$)")
+"""``o3``, ``o4-mini`` and the like are OpenAI's."""
 
 
 def infer_provider(model: str) -> Provider:
@@ -24,4 +30,4 @@ def infer_provider(model: str) -> Provider:
     for prefix, provider in _PREFIXES:
         if name.startswith(prefix):
             return provider
-    return "other"
+    return "openai" if _REASONERS.match(name) else "other"

@@ -29,6 +29,7 @@ from meerkat_mob.core.messages import (
     ToolUse,
     ToolUseData,
     UserMessage,
+    text_of_message,
 )
 from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.errors import LlmFailed
@@ -36,11 +37,13 @@ from meerkat_mob.llm import LlmRequest
 from meerkat_mob.llm.responses import request_body
 from tests.llm.kit import asking, results, said, use, user
 from tests.llm.responses.kit import (
+    Event,
     answer,
     call,
     completed,
     done,
     reasoned,
+    say,
     stream,
     text,
     thought,
@@ -424,3 +427,19 @@ def test_a_longer_conversation_begins_as_the_shorter_one_did() -> None:
     rest = shorter.removesuffix(b"]}")
     assert rest != shorter
     assert longer.startswith(rest)
+
+
+def test_the_phase_of_a_message_is_sent_back() -> None:
+    def phased(index: int, told: str, phase: str) -> list[Event]:
+        *begun, last = say(index, told)
+        return [*begun, {**last, "item": {**last["item"], "phase": phase}}]
+
+    told = answer(*stream(phased(0, "I look.", "commentary"), phased(1, "So.", "final_answer")))
+    message = AssistantMessage(blocks=told.blocks, stop_reason="end_turn")
+    asked = LlmRequest(model="gpt-5.3-codex", messages=(user("x"), message))
+    items = body_of(asked)["input"]
+    assert items[1:] == [
+        {"type": "message", "role": "assistant", "content": "I look.", "phase": "commentary"},
+        {"type": "message", "role": "assistant", "content": "So.", "phase": "final_answer"},
+    ]
+    assert text_of_message(message) == "I look.\n\nSo."

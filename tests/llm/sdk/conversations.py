@@ -64,6 +64,7 @@ _META = st.one_of(
     st.builds(AnthropicRedactedMeta, data=_WORDS),
     st.builds(GeminiMeta, thought_signature=st.sampled_from(["", "c2ln"])),
     st.builds(OpenAiMeta, id=st.sampled_from("ab")),
+    st.builds(OpenAiMeta, id=st.sampled_from("ab"), phase=st.just("commentary")),
     st.builds(OpenAiMeta, id=st.sampled_from("ab"), encrypted_content=_WORDS),
 )
 _BLOCK = st.one_of(

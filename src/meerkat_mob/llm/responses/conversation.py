@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.blobs import Blob, with_inline_images
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock, join, text_of
@@ -57,6 +57,7 @@ class _Message(
 ):
     role: Literal["user", "assistant", "system"]
     content: _Shown
+    phase: str | UnsetType = UNSET
 
 
 class _Summary(
@@ -139,15 +140,31 @@ def _answer(items: list[InputItem], blocks: Iterable[AssistantBlock]) -> None:
             thoughts.append(block.data)
             continue
         if isinstance(block, AssistantText):
-            if not block.data.text:
+            _name_phase(items, block.data)
+            text = _without_gap(items, block.data.text)
+            if not text:
                 continue
-            item: InputItem = _Message(role="assistant", content=block.data.text)
+            item: InputItem = _Message(role="assistant", content=text)
         else:
             item = _call(block.data)
         if thoughts:
             items.extend(_reasoning(thoughts))
             thoughts.clear()
         items.append(item)
+
+
+def _name_phase(items: list[InputItem], data: TextData) -> None:
+    """What stands behind a message may say which phase of the answer that was."""
+    last = items[-1] if items else None
+    if isinstance(data.meta, OpenAiMeta) and isinstance(last, _Message):
+        items[-1] = msgspec.structs.replace(last, phase=data.meta.phase)
+
+
+def _without_gap(items: list[InputItem], text: str) -> str:
+    """The blank line between two messages is for those who read along; it was not said."""
+    last = items[-1] if items else None
+    begun = isinstance(last, _Message) and last.phase is not UNSET
+    return text.removeprefix("\n\n") if begun else text
 
 
 def _reasoning(thoughts: Iterable[TextData]) -> Iterator[_Reasoning]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from meerkat_mob.core.messages import StopReason
+from meerkat_mob.core.messages import OpenAiMeta, StopReason
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.assembly import incomplete
@@ -126,10 +126,12 @@ class ResponseDecoder:
 
     def _done(self, index: int | None, raw: msgspec.Raw) -> Iterator[LlmEvent]:
         match decode_item(raw):
-            case Message(id=name, content=content):
+            case Message(id=name, content=content, phase=phase):
                 place = place_of(index, name)
                 if place not in self._streamed:
                     yield from self._text(place, "".join(part.words for part in content or ()))
+                if phase:  # behind what it is the phase of; it has to be sent back
+                    yield LlmTextDelta(delta="", meta=OpenAiMeta(id=name or "", phase=phase))
             case FunctionCall() as item:
                 place = place_of(index, item.id or item.call_id)
                 yield from self._apart(self._calls.done(place, item))

@@ -41,6 +41,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="message"
 
     id: str | None = None
     content: tuple[Text, ...] | None = None
+    phase: str | None = None
 
 
 class FunctionCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="function_call"):
