@@ -86,6 +86,18 @@ def summaries(llm: ScriptedLlm) -> list[LlmRequest]:
 # -- when ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("model", "happens"), [("some-model", True), ("gpt-4o", False)])
+async def test_the_window_is_the_model_s_own_as_far_as_its_name_tells(
+    model: str, happens: bool
+) -> None:
+    """101,000 tokens are too many for 125,000, of which a fifth stays free, and not for 128,000."""
+    policy = CompactionPolicy(keep_turns=1, min_boundaries=1)
+    bench, _ = compacting(summing_up(), policy, model=model)
+    await bench.agent.run("a" * 404_000)
+    await bench.agent.run("b")
+    assert bool(told(bench)) is happens
+
+
 async def test_never_at_the_first_call_of_a_session_and_then_before_the_next_one() -> None:
     llm = summing_up("one", "two")
     bench, session = compacting(llm)

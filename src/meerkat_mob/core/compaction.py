@@ -16,27 +16,29 @@ SUMMARY: Final = "[Context compacted] What was said before, in short:\n\n"
 """How the message begins that stands for what was taken out."""
 FULL: Final = 0.8
 """The part of a model's window at which a history is compacted."""
+UNKNOWN: Final = 125_000
+"""The window of a model of which nothing is known."""
 
 
 class CompactionPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When the older part of a history gives way to a summary.
 
-    It does at 80 % of ``window_tokens``, the size of the model's window, and not again for
+    It does at 80 % of ``window_tokens``, or of the model's own window, and not again for
     ``min_boundaries`` model calls. The last ``keep_turns`` messages of others stay, with all that
     followed them. The summary has at most ``summary_tokens``, and takes at most ``timeout_ms``.
     """
 
     enabled: bool = True
-    window_tokens: Annotated[int, Meta(ge=1)] = 125_000
+    window_tokens: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     keep_turns: Annotated[int, Meta(ge=0)] = 4
     min_boundaries: Annotated[int, Meta(ge=1)] = 3
     summary_tokens: Annotated[int, Meta(ge=1)] = 4096
     timeout_ms: Annotated[int, Meta(ge=1)] = 120_000
 
-    @property
-    def threshold(self) -> int:
-        """Tokens of a request from which on it is too large."""
-        return round(self.window_tokens * FULL)
+    def threshold(self, window: int | None) -> int:
+        """Tokens of a request that is too large for a model with this window, if it is known."""
+        known = UNKNOWN if window is None else window
+        return round((known if self.window_tokens is UNSET else self.window_tokens) * FULL)
 
 
 class Compacted(msgspec.Struct, frozen=True, kw_only=True, gc=False):

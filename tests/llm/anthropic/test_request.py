@@ -247,6 +247,21 @@ def test_params_that_cannot_be_are_refused(params: dict[str, Json], told: str) -
         body(user("x"), provider_params=params)
 
 
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        ("claude-opus-4-6", True),
+        ("claude-3-5-haiku-20241022", True),
+        ("some-model", True),
+        ("claude-opus-4-7", False),
+        ("claude-sonnet-5", False),
+        ("claude-fable-5-1", False),
+    ],
+)
+def test_models_that_refuse_a_temperature_are_told_none(model: str, sent: bool) -> None:
+    assert ("temperature" in body(user("x"), model=model, temperature=0.0)) is sent
+
+
 # -- forms ----------------------------------------------------------------------------------------
 
 SCHEMA: dict[str, Json] = {
@@ -305,6 +320,7 @@ def test_a_form_that_must_be_said_in_full_is_refused_with_what_cannot() -> None:
         ("claude-opus-4-1", True),
         ("claude-haiku-4-5", True),
         ("claude-5", True),
+        ("claude-fable-5-1", True),
         ("claude-sonnet-4-20250514", False),
         ("claude-3-5-sonnet-20241022", False),
         ("some-model", False),

@@ -28,9 +28,12 @@ WEB_SEARCH: Final = "web_search"
 """The one of ``provider_params`` that is a switch: true, or a table of the tool's options."""
 CACHED: Final[Mapping[str, Json]] = {"type": "ephemeral"}
 
-_VERSION: Final = re.compile(r"claude-(?:(?:opus|sonnet|haiku)-)?(\d{1,2})(?:-(\d{1,2}))?(?=-|$)")
-_FIRST_WITH_FORMS: Final = {"opus": (4, 1)}
-"""Since when models hold themselves to a schema, where that is not 4.5."""
+_VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:-(\d{1,2}))?(?=-|$)")
+_FORMS: Final = (4, 5)
+_FORMS_OF_OPUS: Final = (4, 1)
+"""Since when models hold themselves to a schema."""
+_NO_TEMPERATURE: Final = (4, 7)
+"""Since when they refuse to be told how creative they are."""
 
 
 def request_body(request: LlmRequest) -> bytes:
@@ -53,7 +56,7 @@ def request_body(request: LlmRequest) -> bytes:
     }
     if system := _system(request):
         body["system"] = system
-    if request.temperature is not None and "thinking" not in given:
+    if request.temperature is not None and takes_temperature(request):
         body["temperature"] = request.temperature
     tools = [*map(_tool, request.tools), *_web_search(given.get(WEB_SEARCH))]
     if tools:
@@ -69,12 +72,22 @@ def request_body(request: LlmRequest) -> bytes:
 
 def has_forms(model: str) -> bool:
     """Whether a model can be held to a schema, as far as its name tells: those from 4.5 on."""
+    version = _version(model)
+    first = _FORMS_OF_OPUS if "opus" in model.lower() else _FORMS
+    return version is not None and version >= first
+
+
+def takes_temperature(request: LlmRequest) -> bool:
+    """Not one that thinks, nor any from 4.7 on."""
+    version = _version(request.model)
+    is_older = version is None or version < _NO_TEMPERATURE
+    return is_older and "thinking" not in request.provider_params
+
+
+def _version(model: str) -> tuple[int, int] | None:
+    """What a name tells of its version; None when it tells none."""
     found = _VERSION.match(model.lower())
-    if found is None:
-        return False
-    version = int(found[1]), int(found[2] or 0)
-    first = (first for name, first in _FIRST_WITH_FORMS.items() if name in model.lower())
-    return version >= next(first, (4, 5))
+    return (int(found[1]), int(found[2] or 0)) if found else None
 
 
 def _system(request: LlmRequest) -> Json:
