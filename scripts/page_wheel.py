@@ -7,9 +7,7 @@ not, since it is the same one.
 """
 
 import ast
-import hashlib
 import zipfile
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -66,21 +64,20 @@ def absent(part: LeftOut) -> str:
 
 
 def write(files: Mapping[str, bytes], target: Path) -> None:
-    """Write a wheel whose bytes depend on its files alone, its metadata and record last."""
+    """Write a wheel whose bytes depend on its files alone, its metadata and record last.
+
+    The record has no hash of each file, of which nothing could be packed: the page's lock file has
+    the hash of the whole, and that is looked at before anything is unpacked.
+    """
     ordered = sorted(files.items(), key=lambda item: (".dist-info/" in item[0], item[0]))
     (home,) = {path.partition("/")[0] for path in files if ".dist-info/" in path}
-    record = "".join(f"{path},{digest(content)},{len(content)}\n" for path, content in ordered)
+    record = "".join(f"{path},,\n" for path, _ in ordered)
     ordered.append((f"{home}/RECORD", f"{record}{home}/RECORD,,\n".encode()))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path, content in ordered:
             entry = zipfile.ZipInfo(path, EPOCH)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, PLAIN_FILE
             archive.writestr(entry, content)
-
-
-def digest(content: bytes) -> str:
-    """A file's hash as a wheel's record writes it."""
-    return f"sha256={urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip('=')}"
 
 
 # -- what may be left out ----------------------------------------------------------------------
