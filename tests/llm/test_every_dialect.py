@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from meerkat_mob.errors import LlmFailed, LlmUnreachable
 from meerkat_mob.llm import HttpLlm
 from meerkat_mob.llm.dialect import DialectName
-from meerkat_mob.llm.dialects import DIALECTS
-from tests.llm.anthropic import kit as anthropic
-from tests.llm.gemini import kit as gemini
+from tests.llm.every_dialect import EVERY, HELLO, events_in
 from tests.llm.kit import answer_of, asking, calls_in, failure_of, text_in
 from tests.llm.loopback_server import (
     STREAM,
@@ -29,11 +26,9 @@ from tests.llm.loopback_server import (
     serving,
     whole,
 )
-from tests.llm.responses import kit as responses
 
 pytestmark = pytest.mark.loopback
 
-EVERY: Sequence[DialectName] = sorted(DIALECTS)
 PATHS: Mapping[DialectName, str] = {
     "anthropic": "/v1/messages",
     "chat": "/v1/chat/completions",
@@ -46,33 +41,6 @@ KEYS: Mapping[DialectName, tuple[str, str]] = {
     "gemini": ("x-goog-api-key", "k"),
     "responses": ("authorization", "Bearer k"),
 }
-HELLO = "naïve 漢字 😀"
-
-
-def _chat(text: str) -> list[dict[str, Any]]:
-    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": '{"at":1}'}}
-    deltas: list[dict[str, Any]] = [{"content": text}, {"tool_calls": [call]}]
-    last: dict[str, Any] = {"delta": {}, "finish_reason": "tool_calls"}
-    return [*({"choices": [{"delta": one}]} for one in deltas), {"choices": [last]}]
-
-
-def events_in(dialect: DialectName) -> list[bytes]:
-    """A text and a call, in each dialect's own way."""
-    args = '{"at":1}'
-    told: Mapping[DialectName, list[dict[str, Any]]] = {
-        "anthropic": anthropic.stream(
-            anthropic.say(0, HELLO),
-            anthropic.use(1, "look", args),
-            end=anthropic.ended("tool_use"),
-        ),
-        "chat": _chat(HELLO),
-        "gemini": [
-            gemini.piece(gemini.text(HELLO)),
-            gemini.piece(gemini.call("look", {"at": 1}), finish="STOP"),
-        ],
-        "responses": responses.stream(responses.say(0, HELLO), responses.use(1, "look", args)),
-    }
-    return [*map(event, told[dialect]), *([event("[DONE]")] if dialect == "chat" else [])]
 
 
 async def failing(dialect: DialectName, answer: Answer, *, request_s: float = 20) -> LlmFailed:

@@ -57,6 +57,10 @@ def test_a_key_never_goes_to_the_server_of_another() -> None:
         ("http://h/v1/chat/completions/", "chat"),
         ("http://h/v1/responses?x=1", "responses"),
         ("http://h/v1/messages", "anthropic"),
+        ("https://api.anthropic.com", "anthropic"),
+        ("https://generativelanguage.googleapis.com/v1beta/", "gemini"),
+        ("https://api.openai.com/v1", "responses"),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/chat/completions", "chat"),
     ],
 )
 def test_the_end_of_an_address_tells_its_dialect(url: str, dialect: DialectName) -> None:

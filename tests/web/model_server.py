@@ -5,7 +5,7 @@ answer which is not really streamed never ends well.
 """
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -15,12 +15,17 @@ PATIENCE_S = 10.0
 
 
 class ModelServer(ThreadingHTTPServer):
-    """What it was asked, whether the page saw the first piece, and whether it hung up."""
+    """What it was asked, whether the page saw the first piece, and whether it hung up.
 
-    def __init__(self, *, cors: bool) -> None:
+    ``told`` are events in another dialect, of which the page sees the first before the last is
+    sent.
+    """
+
+    def __init__(self, *, cors: bool, told: Sequence[bytes] = ()) -> None:
         super().__init__(("127.0.0.1", 0), ChatCompletions)
-        self.cors = cors
+        self.cors, self.told = cors, told
         self.asked: list[dict[str, object]] = []
+        self.headers: dict[str, str] = {}
         self.first_piece_seen = Event()
         self.hung_up = Event()
 
@@ -52,7 +57,15 @@ class ChatCompletions(BaseHTTPRequestHandler):
         """Stream one piece, wait for the page, stream the rest."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.model.asked.append(body)
+        self.model.headers.update((k.lower(), v) for k, v in self.headers.items())
         self._begin(200, "text/event-stream")
+        if self.model.told:
+            *most, last = self.model.told
+            self.wfile.write(b"".join(most))
+            self.wfile.flush()
+            self.model.first_piece_seen.wait(PATIENCE_S)
+            self.wfile.write(last)
+            return
         try:
             self._piece({"delta": {"role": "assistant", "content": "one, "}})
             if not self.model.first_piece_seen.wait(PATIENCE_S):
@@ -84,9 +97,9 @@ class ChatCompletions(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(*, cors: bool) -> Generator[ModelServer, None, None]:
+def serving(*, cors: bool, told: Sequence[bytes] = ()) -> Generator[ModelServer, None, None]:
     """A server until the end of the block."""
-    server = ModelServer(cors=cors)
+    server = ModelServer(cors=cors, told=told)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

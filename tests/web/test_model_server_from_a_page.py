@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from meerkat_mob.llm.dialect import DialectName
+from tests.llm.every_dialect import EVERY, HELLO, events_in
 from tests.web.model_server import PATIENCE_S, serving
 
 pytestmark = pytest.mark.loopback
@@ -17,8 +19,8 @@ from meerkat_mob.core.messages import UserMessage
 from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta
 from meerkat_mob.llm.http import HttpLlm
 
-async def ask(address, model, leave_early=False):
-    client = HttpLlm(address + "/v1")
+async def ask(address, model, leave_early=False, **how):
+    client = HttpLlm(address + ("" if how else "/v1"), **how)
     request = LlmRequest(model=model, messages=[UserMessage(content="count")])
     texts, error = [], None
     async with aclosing(client.stream(request)) as events:
@@ -45,6 +47,21 @@ def test_an_answer_arrives_piece_by_piece_while_the_server_is_still_speaking(
     assert told == {"texts": ["one, ", "two"], "error": None}
     (asked,) = server.asked
     assert (asked["model"], asked["stream"]) == ("m", True)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_every_dialect_is_spoken_from_a_page(
+    python: Callable[[str], str], dialect: DialectName
+) -> None:
+    with serving(cors=True, told=events_in(dialect)) as server:
+        how = f"dialect={dialect!r}, api_key='k'"
+        told = json.loads(python(f"{ASK}await ask({server.address!r}, 'm', **dict({how}))"))
+    assert ("".join(told["texts"]), told["error"]) == (HELLO, None)
+    headers = server.headers
+    in_page = "anthropic-dangerous-direct-browser-access"
+    assert headers.get(in_page) == ("true" if dialect == "anthropic" else None)
+    keys = {headers.get(name) for name in ("authorization", "x-api-key", "x-goog-api-key")}
+    assert keys & {"k", "Bearer k"}
 
 
 def test_a_call_that_is_left_early_is_cut_off_on_the_wire(python: Callable[[str], str]) -> None:

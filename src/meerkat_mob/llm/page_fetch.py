@@ -14,8 +14,10 @@ import httpx2
 import js
 from pyodide.ffi import JsException, to_js
 
-_SENT: Final = frozenset({"accept", "authorization", "content-type"})
-"""The headers that matter to a model server; a page may not set most of the others."""
+_THE_BROWSER_S: Final = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "user-agent"}
+)
+"""Headers that a page may not set, or that servers would have to allow for nothing."""
 
 _DECODED: Final = frozenset({"content-encoding", "content-length"})
 """What the browser has dealt with before we see the body."""
@@ -29,7 +31,7 @@ class PageFetch(httpx2.AsyncBaseTransport):
         controller = js.AbortController.new()
         options = {
             "method": request.method,
-            "headers": {k: v for k, v in request.headers.items() if k in _SENT},
+            "headers": {k: v for k, v in request.headers.items() if k not in _THE_BROWSER_S},
             "body": to_js(await request.aread()),
             "signal": controller.signal,
         }

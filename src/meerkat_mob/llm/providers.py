@@ -151,10 +151,13 @@ def _keys_for(dialect: DialectName) -> tuple[str, ...]:
 
 
 def _dialect_in(base_url: str) -> DialectName:
-    """The dialect whose endpoint a URL ends with: people paste what their server's page shows."""
+    """The dialect whose endpoint a URL ends with, or that is spoken at a provider's home."""
     path = base_url.partition("?")[0].strip().rstrip("/")
     ending = [one for one in DIALECTS.values() if path.endswith(one.endpoint.partition("?")[0])]
-    return ending[0].name if ending else "chat"
+    if ending:
+        return ending[0].name
+    at_home = (home.dialect for home in HOMES.values() if path.startswith(home.base_url))
+    return next(at_home, "chat")
 
 
 def _first(env: Mapping[str, str], names: tuple[str, ...]) -> str | None:

@@ -1,0 +1,42 @@
+"""The same answer in each dialect, as its servers stream it. No tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from meerkat_mob.llm.dialect import DialectName
+from meerkat_mob.llm.dialects import DIALECTS
+from tests.llm.anthropic import kit as anthropic
+from tests.llm.gemini import kit as gemini
+from tests.llm.loopback_server import event
+from tests.llm.responses import kit as responses
+
+EVERY: Sequence[DialectName] = sorted(DIALECTS)
+HELLO = "naïve 漢字 😀"
+
+
+def _chat(text: str) -> list[dict[str, Any]]:
+    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": '{"at":1}'}}
+    deltas: list[dict[str, Any]] = [{"content": text}, {"tool_calls": [call]}]
+    last: dict[str, Any] = {"delta": {}, "finish_reason": "tool_calls"}
+    return [*({"choices": [{"delta": one}]} for one in deltas), {"choices": [last]}]
+
+
+def events_in(dialect: DialectName) -> list[bytes]:
+    """A text and a call, in each dialect's own way."""
+    args = '{"at":1}'
+    told: Mapping[DialectName, list[dict[str, Any]]] = {
+        "anthropic": anthropic.stream(
+            anthropic.say(0, HELLO),
+            anthropic.use(1, "look", args),
+            end=anthropic.ended("tool_use"),
+        ),
+        "chat": _chat(HELLO),
+        "gemini": [
+            gemini.piece(gemini.text(HELLO)),
+            gemini.piece(gemini.call("look", {"at": 1}), finish="STOP"),
+        ],
+        "responses": responses.stream(responses.say(0, HELLO), responses.use(1, "look", args)),
+    }
+    return [*map(event, told[dialect]), *([event("[DONE]")] if dialect == "chat" else [])]
