@@ -156,8 +156,10 @@ def _dialect_in(base_url: str) -> DialectName:
     ending = [one for one in DIALECTS.values() if path.endswith(one.endpoint.partition("?")[0])]
     if ending:
         return ending[0].name
-    at_home = [home.dialect for home in HOMES.values() if path.startswith(home.base_url)]
-    return at_home[0] if at_home else "chat"
+    for home in HOMES.values():
+        if path.startswith(home.base_url):
+            return home.dialect
+    return "chat"
 
 
 def _first(env: Mapping[str, str], names: tuple[str, ...]) -> str | None:
