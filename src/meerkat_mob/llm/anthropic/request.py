@@ -81,7 +81,9 @@ def takes_temperature(request: LlmRequest) -> bool:
     """Not one that thinks, nor any from 4.7 on."""
     version = _version(request.model)
     is_older = version is None or version < _NO_TEMPERATURE
-    return is_older and "thinking" not in request.provider_params
+    thinking = request.provider_params.get("thinking")
+    thinks = isinstance(thinking, Mapping) and thinking.get("type") != "disabled"
+    return is_older and not thinks
 
 
 def _version(model: str) -> tuple[int, int] | None:
