@@ -41,7 +41,8 @@ def request_body(request: LlmRequest) -> bytes:
         body["tools"] = tools
     params = {key: value for key, value in given.items() if key not in SEARCHES}
     merged = merge_patch(body, params)
-    return msgspec.json.encode({**merged, "contents": contents_of(request.messages, request.blobs)})
+    contents = contents_of(request.messages, request.blobs, model=request.model)
+    return msgspec.json.encode({**merged, "contents": contents})
 
 
 def _config(request: LlmRequest) -> Json:
