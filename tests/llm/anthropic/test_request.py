@@ -277,6 +277,24 @@ def test_a_model_that_is_not_to_think_is_told_a_temperature() -> None:
     assert asked["temperature"] == 0.5
 
 
+def test_a_tool_that_takes_one_of_several_forms_is_told_all_their_arguments() -> None:
+    number: Json = {"type": "integer"}
+    schema: dict[str, Json] = {
+        "type": "object",
+        "properties": {"a": number},
+        "required": ["a"],
+        "oneOf": [{"properties": {"b": number}, "required": ["b"]}, {"properties": {"c": number}}],
+        "allOf": [{"$ref": "#/$defs/d"}],
+    }
+    union = msgspec.structs.replace(tool("look"), input_schema=schema)
+    (asked,) = body(user("x"), tools=(union,))["tools"]
+    assert asked["input_schema"] == {
+        "type": "object",
+        "properties": {"a": number, "b": number, "c": number},
+        "required": ["a"],
+    }
+
+
 # -- forms ----------------------------------------------------------------------------------------
 
 SCHEMA: dict[str, Json] = {
