@@ -190,6 +190,11 @@ def test_a_form_goes_along_as_it_is() -> None:
     assert config["responseJsonSchema"] == schema
 
 
+def test_an_answer_in_a_form_is_given_without_searching() -> None:
+    form = OutputSchema(schema={"type": "object"})
+    assert "tools" not in body(user("x"), output=form, provider_params={"google_search": True})
+
+
 @pytest.mark.parametrize("name", ["google_search", "web_search"])
 @pytest.mark.parametrize(("switch", "tools"), [(True, SEARCHING), ({}, SEARCHING), (False, None)])
 def test_a_search_of_the_server_s_own_is_a_switch(name: str, switch: Json, tools: Json) -> None:
