@@ -60,6 +60,8 @@ def test_a_server_that_wants_a_key_names_the_variables(status: int) -> None:
         '{"error":{"type":"exceed_context_size_error","message":"m"}}',
         '{"message":"This model\'s maximum context length is 4096 tokens"}',
         '{"error":"the request exceeds the available context size"}',
+        '{"error":{"message":"input length and `max_tokens` exceed context limit: 9 + 4 > 10"}}',
+        '{"error":{"message":"The input token count (9) exceeds the maximum number of tokens"}}',
     ],
 )
 def test_a_conversation_that_is_too_long_has_a_reason_of_its_own(body: str) -> None:

@@ -21,10 +21,10 @@ _TOLD: Final = 300
 
 _TOO_LONG: Final = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context length|exceeds? .*context (size|"
-    r"length|window)|prompt is too long",
+    r"length|limit|window)|prompt is too long|input token count .*exceeds",
     re.IGNORECASE,
 )
-_MAY_PASS: Final = ("overloaded", "server_error", "api_error", "slow_down")
+_MAY_PASS: Final = ("overloaded", "server_error", "api_error", "timeout_error", "slow_down")
 """Words of errors inside a stream that are worth another try."""
 _RETRY_DELAY: Final = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
 """Gemini's hint stands in the body."""

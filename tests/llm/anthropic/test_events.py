@@ -164,6 +164,19 @@ def test_a_call_that_was_cut_short_is_no_call() -> None:
         answer(*stream(use(2, "c", '{"d'), end=ended("tool_use")))
 
 
+@pytest.mark.parametrize("args", ["", '{"d'])
+@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded", "refusal"])
+def test_a_call_that_was_cut_before_its_end_is_never_made(args: str, reason: str) -> None:
+    told = answer(*stream(use(0, "a", "{}"), use(1, "c", args), end=ended(reason)))
+    assert told.blocks == (used(0, "a"),)
+    told = answer(*stream(use(0, "a", args="{}"), end=ended(reason)))
+    assert told.blocks == (used(0, "a"),)
+
+
+def test_a_call_without_arguments_is_made() -> None:
+    assert answer(*stream(use(0, args=""), end=ended("tool_use"))).blocks == (used(0),)
+
+
 def test_arguments_may_stand_in_the_block_itself() -> None:
     begin = start(0, "tool_use", id="toolu_0", name="look", input={"at": 1})
     assert answer(*stream([begin, stop(0)])).blocks == (used(0, "look", '{"at":1}'),)
@@ -181,6 +194,11 @@ def test_what_the_server_has_summed_up_is_kept() -> None:
     ]
     (kept,) = answer(*stream(block)).blocks
     assert kept == Reasoning(data=TextData(text="", meta=AnthropicCompactionMeta(content="so")))
+
+
+def test_a_summary_that_failed_is_none() -> None:
+    failed = [start(0, "compaction", content=None), stop(0)]
+    assert answer(*stream(failed, say(1, "x"))).blocks == (text("x"),)
 
 
 def test_usage_that_is_told_later_counts_and_what_is_not_told_stays() -> None:
@@ -263,6 +281,7 @@ def test_a_stream_without_an_end_is_no_answer() -> None:
     [
         ("overloaded_error", "provider_error", True),
         ("api_error", "provider_error", True),
+        ("timeout_error", "provider_error", True),
         ("rate_limit_error", "rate_limited", True),
         ("invalid_request_error", "provider_error", False),
     ],

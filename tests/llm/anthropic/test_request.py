@@ -193,6 +193,16 @@ def test_images_are_shown_in_messages_and_in_results() -> None:
     assert found[2]["content"] == [{"type": "tool_result", "tool_use_id": "a", "content": [image]}]
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("no", "no"), ("", "[failed]"), (" \n", "[failed]"), ((PNG,), "[image: image/png]")],
+)
+def test_an_error_is_told_in_words_for_nothing_else_is_taken(content: Any, told: str) -> None:
+    failed = ToolResult(tool_use_id="a", content=content, is_error=True)
+    found = wire(said("", use("a", "look")), ToolResults(results=(failed,)))[1]["content"]
+    assert found == [{"type": "tool_result", "tool_use_id": "a", "content": told, "is_error": True}]
+
+
 def user_with(content: Any) -> Message:
     return msgspec.structs.replace(user(""), content=content)
 
@@ -262,6 +272,29 @@ def test_models_that_refuse_a_temperature_are_told_none(model: str, sent: bool) 
     assert ("temperature" in body(user("x"), model=model, temperature=0.0)) is sent
 
 
+def test_a_model_that_is_not_to_think_is_told_a_temperature() -> None:
+    asked = body(user("x"), temperature=0.5, provider_params={"thinking": {"type": "disabled"}})
+    assert asked["temperature"] == 0.5
+
+
+def test_a_tool_that_takes_one_of_several_forms_is_told_all_their_arguments() -> None:
+    number: Json = {"type": "integer"}
+    schema: dict[str, Json] = {
+        "type": "object",
+        "properties": {"a": number},
+        "required": ["a"],
+        "oneOf": [{"properties": {"b": number}, "required": ["b"]}, {"properties": {"c": number}}],
+        "allOf": [{"$ref": "#/$defs/d"}],
+    }
+    union = msgspec.structs.replace(tool("look"), input_schema=schema)
+    (asked,) = body(user("x"), tools=(union,))["tools"]
+    assert asked["input_schema"] == {
+        "type": "object",
+        "properties": {"a": number, "b": number, "c": number},
+        "required": ["a"],
+    }
+
+
 # -- forms ----------------------------------------------------------------------------------------
 
 SCHEMA: dict[str, Json] = {
@@ -305,6 +338,30 @@ def test_a_form_is_said_as_far_as_the_dialect_can() -> None:
         "maxLength at #/properties/one/oneOf/0",
         "additionalProperties at #",
     ]
+
+
+def test_of_formats_only_those_that_are_known_are_said() -> None:
+    schema: dict[str, Json] = {
+        "type": "object",
+        "properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "cost": {"type": "string", "format": "decimal"},
+            "format": {"type": "string"},
+        },
+    }
+    asked = body(user("x"), output=OutputSchema(schema=schema))
+    assert asked["output_config"]["format"]["schema"]["properties"] == {
+        "at": {"type": "string", "format": "date-time"},
+        "cost": {"type": "string"},
+        "format": {"type": "string"},
+    }
+    assert [*unsupported(schema)] == ["format at #/properties/cost"]
+
+
+def test_an_object_that_may_be_null_is_closed_too() -> None:
+    asked = body(user("x"), output=OutputSchema(schema={"type": ["object", "null"]}))
+    form = asked["output_config"]["format"]["schema"]
+    assert form == {"type": ["object", "null"], "additionalProperties": False}
 
 
 def test_a_form_that_must_be_said_in_full_is_refused_with_what_cannot() -> None:

@@ -142,6 +142,9 @@ def _with_plain_args(block: AssistantBlock) -> Any:
         ("SAFETY", "content_filter"),
         ("RECITATION", "content_filter"),
         ("PROHIBITED_CONTENT", "content_filter"),
+        ("ESCALATION", "content_filter"),
+        ("MODEL_ARMOR", "content_filter"),
+        ("CONTINUATION", "max_tokens"),
         ("OTHER", "end_turn"),
         ("SOMETHING_NEW", "end_turn"),
     ],
@@ -155,13 +158,27 @@ def test_a_prompt_that_is_blocked_gets_an_empty_answer() -> None:
     assert (told.blocks, told.stop_reason) == ((), "content_filter")
 
 
-@pytest.mark.parametrize("finish", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"])
+@pytest.mark.parametrize(
+    "finish",
+    [
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "TOO_MANY_TOOL_CALLS",
+        "UNEXPECTED_TOOL_CALL",
+    ],
+)
 def test_a_call_that_nobody_can_make_is_asked_for_again(finish: str) -> None:
     broken = piece(finish=finish)
     broken["candidates"][0]["finishMessage"] = "print(look("
     with pytest.raises(LlmFailed, match=r"print\(look\(") as failed:
         answer(broken)
     assert failed.value.retryable
+
+
+def test_a_conversation_that_lacks_a_signature_is_told_as_a_failure() -> None:
+    with pytest.raises(LlmFailed, match="MISSING_THOUGHT_SIGNATURE") as failed:
+        answer(piece(finish="MISSING_THOUGHT_SIGNATURE"))
+    assert not failed.value.retryable
 
 
 def test_thoughts_at_the_end_are_whole_with_their_signature() -> None:

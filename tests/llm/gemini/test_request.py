@@ -32,8 +32,8 @@ SEARCHING: list[Json] = [{"googleSearch": {}}]
 PNG = ImageBlock(media_type="image/png", source="inline", data="QUJD")
 
 
-def body(*messages: Message, **more: Any) -> dict[str, Any]:
-    request = LlmRequest(model="gemini-3-pro", messages=messages, **more)
+def body(*messages: Message, model: str = "gemini-2.5-pro", **more: Any) -> dict[str, Any]:
+    request = LlmRequest(model=model, messages=messages, **more)
     return msgspec.json.decode(request_body(request), type=dict[str, Any])
 
 
@@ -115,6 +115,31 @@ def test_signatures_go_back_byte_for_byte_on_the_parts_they_came_with() -> None:
     assert wire(user("x"), message)[1] == {"role": "model", "parts": parts}
 
 
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        ("gemini-3-pro", True),
+        ("gemini-3.1-flash-preview", True),
+        ("gemini-2.5-pro", False),
+        ("some-model", False),
+    ],
+)
+def test_calls_that_another_model_made_say_so_where_a_signature_is_wanted(
+    model: str, wanted: bool
+) -> None:
+    told = kit.answer(
+        kit.piece(kit.call("look", {}, "Y2E=", id="c"), kit.call("look", {}, id="d"), finish="STOP")
+    )
+    own = AssistantMessage(blocks=told.blocks, stop_reason="tool_use")
+    foreign = said("", use("a", "look"), use("b", "look"))
+    asked = body(user("x"), foreign, results({"a": "", "b": ""}), own, model=model)
+    signed = [
+        part.get("thoughtSignature") for at in (1, 3) for part in asked["contents"][at]["parts"]
+    ]
+    first = "skip_thought_signature_validator" if wanted else None
+    assert signed == [first, None, "Y2E=", None]
+
+
 def test_reasoning_of_others_is_left_out() -> None:
     foreign = TextData(text="hm", meta=AnthropicMeta(signature="x"))
     blocks = (
@@ -163,6 +188,11 @@ def test_a_form_goes_along_as_it_is() -> None:
     config = body(user("x"), output=OutputSchema(schema=schema))["generationConfig"]
     assert config["responseMimeType"] == "application/json"
     assert config["responseJsonSchema"] == schema
+
+
+def test_an_answer_in_a_form_is_given_without_searching() -> None:
+    form = OutputSchema(schema={"type": "object"})
+    assert "tools" not in body(user("x"), output=form, provider_params={"google_search": True})
 
 
 @pytest.mark.parametrize("name", ["google_search", "web_search"])

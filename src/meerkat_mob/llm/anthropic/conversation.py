@@ -37,6 +37,8 @@ from meerkat_mob.core.messages import (
 
 SHOWN: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """Images that can be sent; others are told of in words."""
+_FAILED: Final = "[failed]"
+"""What an error says that says nothing: the server wants words."""
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -194,8 +196,11 @@ def _id(name: str) -> str:
 
 def _result(result: ToolResult, blobs: Mapping[str, Blob]) -> Result:
     content, call = result.content, _id(result.tool_use_id)
+    if result.is_error:  # it may hold words alone, and must hold some
+        words = text_of(content)
+        return Result(tool_use_id=call, content=words if words.strip() else _FAILED, is_error=True)
     told = content if isinstance(content, str) else tuple(_shown(content, blobs))
-    return Result(tool_use_id=call, content=told, is_error=result.is_error)
+    return Result(tool_use_id=call, content=told)
 
 
 def _shown(content: Content, blobs: Mapping[str, Blob]) -> list[Text | Image]:

@@ -43,6 +43,10 @@ STOP: Final[dict[str, StopReason]] = {
     "refusal": "content_filter",
 }
 """Why a message stops; an unknown reason ends the turn."""
+_CUT: Final[frozenset[StopReason]] = frozenset({"max_tokens", "content_filter"})
+"""Reasons that stop a message anywhere, in the middle of a call too."""
+_NOTHING: Final = frozenset({"", "{}"})
+"""The arguments that a call begins with."""
 
 
 class _Open(msgspec.Struct, kw_only=True):
@@ -69,6 +73,7 @@ class MessageDecoder:
         self._server = server
         self._open: dict[int, _Open] = {}
         self._calls: list[_Open] = []
+        self._last: _Open | None = None
         self._usage = Consumed()
         self._stop: str | None = None
         self.ended = False
@@ -119,6 +124,7 @@ class MessageDecoder:
 
     def _begin(self, index: int, block: Block) -> Iterator[LlmEvent]:
         self._open[index] = opened = _Open(begun=block, signature=block.signature or "")
+        self._last = opened
         match block:
             case Block(type="text", text=str(text)) if text:
                 yield LlmTextDelta(delta=text)
@@ -165,7 +171,7 @@ class MessageDecoder:
                 yield LlmReasoningComplete(text=opened.whole, meta=meta)
             case _Open(begun=Block(type="redacted_thinking", data=str(data))):
                 yield _sealed(AnthropicRedactedMeta(data=data))
-            case _Open(begun=Block(type="compaction")):
+            case _Open(begun=Block(type="compaction")) if opened.whole:  # else it failed
                 yield _sealed(AnthropicCompactionMeta(content=opened.whole))
             case _:
                 pass
@@ -179,11 +185,16 @@ class MessageDecoder:
         reason = STOP.get(self._stop, "end_turn")
         for opened in self._calls:
             args = _args(opened)
-            if reason == "max_tokens" and not _is_json(args):
-                continue  # it was cut short
+            if reason in _CUT and not self._is_whole(opened, args):
+                continue
             call = opened.begun
             yield LlmToolCallComplete(id=call.id or "", name=call.name or "", args=args)
         yield LlmDone(stop_reason=reason)
+
+    def _is_whole(self, opened: _Open, args: str) -> bool:
+        """Whether it got all its arguments: the last block may have been cut before the first."""
+        told = bool(opened.parts) or args not in _NOTHING
+        return _is_json(args) and (told or opened is not self._last)
 
     def _consumed(self, usage: Consumed | None) -> Iterator[LlmEvent]:
         if usage is not None:

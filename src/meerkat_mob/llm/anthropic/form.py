@@ -40,6 +40,21 @@ UNSAID: Final = frozenset(
     }
 )
 """Words that are refused."""
+FORMATS: Final = frozenset(
+    {
+        "date-time",
+        "time",
+        "date",
+        "duration",
+        "email",
+        "hostname",
+        "uri",
+        "ipv4",
+        "ipv6",
+        "uuid",
+    }
+)
+"""Formats of a text that can be said."""
 _MAPS: Final = frozenset({"properties", "$defs", "definitions"})
 _LISTS: Final = frozenset({"anyOf", "allOf", "oneOf"})
 
@@ -66,7 +81,8 @@ def lowered(schema: Mapping[str, Json]) -> dict[str, Json]:
             told["anyOf" if word == "oneOf" else word] = [_lowered(one) for one in value]
         else:
             told[word] = _lowered(value) if word == "items" else value
-    if told.get("type") == "object" or "properties" in told:
+    kind = told.get("type")
+    if kind == "object" or "properties" in told or (isinstance(kind, list) and "object" in kind):
         told["additionalProperties"] = False
     return told
 
@@ -79,6 +95,8 @@ def _is_unsaid(word: str, value: Json) -> bool:
     match word:
         case "minItems":
             return value not in {0, 1}
+        case "format":
+            return value not in FORMATS
         case "additionalProperties":
             return value is not False
         case _:

@@ -28,6 +28,7 @@ WEB_SEARCH: Final = "web_search"
 """The one of ``provider_params`` that is a switch: true, or a table of the tool's options."""
 CACHED: Final[Mapping[str, Json]] = {"type": "ephemeral"}
 
+_UNIONS: Final = ("oneOf", "anyOf", "allOf")
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:-(\d{1,2}))?(?=-|$)")
 _FORMS: Final = (4, 5)
 _FORMS_OF_OPUS: Final = (4, 1)
@@ -81,7 +82,9 @@ def takes_temperature(request: LlmRequest) -> bool:
     """Not one that thinks, nor any from 4.7 on."""
     version = _version(request.model)
     is_older = version is None or version < _NO_TEMPERATURE
-    return is_older and "thinking" not in request.provider_params
+    thinking = request.provider_params.get("thinking")
+    thinks = isinstance(thinking, Mapping) and thinking.get("type") != "disabled"
+    return is_older and not thinks
 
 
 def _version(model: str) -> tuple[int, int] | None:
@@ -104,8 +107,22 @@ def _system(request: LlmRequest) -> Json:
 
 
 def _tool(tool: ToolDef) -> Json:
-    schema = {"type": "object", **tool.input_schema}
+    schema = _without_union({"type": "object", **tool.input_schema})
     return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def _without_union(schema: dict[str, Json]) -> dict[str, Json]:
+    """The server takes no union at the top, so all that its branches name may be given.
+
+    Which go together is not told: who carries the call out knows.
+    """
+    lists = [schema.pop(word) for word in _UNIONS if word in schema]
+    branches = [one for many in lists if isinstance(many, list | tuple) for one in many]
+    named = [one.get("properties") for one in (*branches, schema) if isinstance(one, Mapping)]
+    if lists:
+        tables = [table for table in named if isinstance(table, Mapping)]
+        schema["properties"] = {key: one for table in tables for key, one in table.items()}
+    return schema
 
 
 def _web_search(switch: Json) -> Iterable[Json]:

@@ -7,8 +7,9 @@ knows calls by it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -40,6 +41,11 @@ from meerkat_mob.core.messages import (
     text_of_message,
     tool_uses,
 )
+
+UNSIGNED: Final = "skip_thought_signature_validator"
+"""In the place of a signature: the call was made by another model, which has none."""
+_WANTS_SIGNATURES: Final = re.compile(r"gemini-(?:[3-9]|\d\d)(?=[.-]|$)")
+"""Models that refuse an answer whose first call is not signed."""
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -90,8 +96,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[Part]
 
 
-def contents_of(messages: Sequence[Message], blobs: Mapping[str, Blob]) -> list[Said]:
-    """All but a System message at the front, with the images put back."""
+def contents_of(
+    messages: Sequence[Message], blobs: Mapping[str, Blob], *, model: str
+) -> list[Said]:
+    """All but a System message at the front, with the images put back, as ``model`` wants them."""
+    wants_signatures = _WANTS_SIGNATURES.match(model.lower()) is not None
     found: list[Said] = []
     tools: dict[str, str] = {}
     results: list[Part] = []
@@ -108,6 +117,8 @@ def contents_of(messages: Sequence[Message], blobs: Mapping[str, Blob]) -> list[
             case AssistantMessage() | AssistantFlat():
                 tools.update((use.id, use.name) for use in tool_uses(message))
                 if answer := [*_answer(message)]:
+                    if wants_signatures:
+                        _sign(answer)
                     turn()
                     _add(found, answer)
             case ToolResults():
@@ -123,6 +134,14 @@ def contents_of(messages: Sequence[Message], blobs: Mapping[str, Blob]) -> list[
                 pass
     turn()
     return found
+
+
+def _sign(answer: list[Part]) -> None:
+    """Says of the calls of an answer that they were made elsewhere, unless they are signed."""
+    calls = [place for place, part in enumerate(answer) if part.function_call is not UNSET]
+    if calls and all(answer[place].thought_signature is UNSET for place in calls):
+        first = answer[calls[0]]
+        answer[calls[0]] = msgspec.structs.replace(first, thought_signature=UNSIGNED)
 
 
 def _add(found: list[Said], answer: list[Part]) -> None:

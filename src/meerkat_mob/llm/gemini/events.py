@@ -40,10 +40,23 @@ FILTERED: Final = frozenset(
         "IMAGE_SAFETY",
         "IMAGE_PROHIBITED_CONTENT",
         "IMAGE_RECITATION",
+        "ESCALATION",
+        "MODEL_ARMOR",
     }
 )
-BROKEN: Final = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"})
-"""The model made a call that nobody can carry out; asked again, it mostly does better."""
+BROKEN: Final = frozenset(
+    {
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "TOO_MANY_TOOL_CALLS",
+        "UNEXPECTED_TOOL_CALL",
+    }
+)
+"""The model said what nobody can carry out; asked again, it mostly does better."""
+UNSIGNED: Final = "MISSING_THOUGHT_SIGNATURE"
+"""The conversation is not as the model wants it, and asked again it is the same."""
+CUT: Final = frozenset({"MAX_TOKENS", "CONTINUATION"})
+"""The answer is longer than it may be."""
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,19 +189,19 @@ class ContentDecoder:
         """What was still open, and the one end. Raises ``LlmFailed`` when the stream had none."""
         if self._finish is None:
             raise incomplete(self._server.provider)
-        if self._finish in BROKEN:
+        if self._finish in BROKEN or self._finish == UNSIGNED:
             raise LlmFailed(
                 provider=self._server.provider,
                 reason="provider_error",
                 detail=f"{self._server.url} gave up: {self._finish} {self._why}".rstrip(),
                 hint="ask again; if it goes on, give the model fewer or simpler tools",
-                retryable=True,
+                retryable=self._finish in BROKEN,
             )
         yield from self._end_thought()
         yield LlmDone(stop_reason=self._stop_reason(self._finish))
 
     def _stop_reason(self, finish: str) -> StopReason:
-        if finish == "MAX_TOKENS":
+        if finish in CUT:
             return "max_tokens"
         if finish in FILTERED:
             return "content_filter"

@@ -37,11 +37,15 @@ def request_body(request: LlmRequest) -> bytes:
     body: dict[str, Json] = {"generationConfig": _config(request)}
     if request.system_prompt.strip():
         body["systemInstruction"] = {"parts": [{"text": request.system_prompt}]}
-    if tools := [*_tools(request.tools), *_search(given)]:
+    search = [*_search(given)]
+    if request.output is not None:  # older models refuse to search when the answer has a form
+        search = []
+    if tools := [*_tools(request.tools), *search]:
         body["tools"] = tools
     params = {key: value for key, value in given.items() if key not in SEARCHES}
     merged = merge_patch(body, params)
-    return msgspec.json.encode({**merged, "contents": contents_of(request.messages, request.blobs)})
+    contents = contents_of(request.messages, request.blobs, model=request.model)
+    return msgspec.json.encode({**merged, "contents": contents})
 
 
 def _config(request: LlmRequest) -> Json:
