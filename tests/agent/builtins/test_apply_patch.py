@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from meerkat_mob._target import IN_BROWSER
-from meerkat_mob.agent.builtins import apply_patch_tool
-from meerkat_mob.agent.builtins.apply_patch import MAX_FILES, MAX_HUNKS, MAX_PATCH, MAX_TOTAL
+from meerkat_mob.agent.builtins.apply_patch import (
+    MAX_FILES,
+    MAX_HUNKS,
+    MAX_PATCH,
+    MAX_TOTAL,
+    apply_patch_tool,
+)
 from meerkat_mob.agent.builtins.writing import MAX_FILE
 from meerkat_mob.core.tools import ToolOutcome
 from meerkat_mob.llm import call

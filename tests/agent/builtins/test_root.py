@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meerkat_mob._target import IN_BROWSER
-from meerkat_mob.agent.builtins import apply_patch_tool, view_image_tool
-from meerkat_mob.agent.builtins.apply_patch import apply_operations
+from meerkat_mob.agent.builtins.apply_patch import apply_operations, apply_patch_tool
 from meerkat_mob.agent.builtins.patch import parse_patch
 from meerkat_mob.agent.builtins.root import BY_DESCRIPTOR, Root
+from meerkat_mob.agent.builtins.view_image import view_image_tool
 from meerkat_mob.errors import ToolFailed
 from tests.agent.builtins.kit import (
     PIXEL,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meerkat_mob.agent.builtins import view_image_tool
-from meerkat_mob.agent.builtins.view_image import MAX_IMAGE
+from meerkat_mob.agent.builtins.view_image import MAX_IMAGE, view_image_tool
 from meerkat_mob.core.content import ImageBlock, blocks_of
 from meerkat_mob.core.tools import ToolOutcome
 from meerkat_mob.errors import InvalidParams

@@ -8,9 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from meerkat_mob import _target
-from meerkat_mob.agent.builtins.apply_patch import apply_patch_tool
 from meerkat_mob.agent.builtins.datetime import datetime_tool
-from meerkat_mob.agent.builtins.view_image import view_image_tool
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.tools import Tool
 
@@ -24,4 +22,10 @@ def builtin_tools(
     no folder.
     """
     always = (datetime_tool(clock),)
-    return always if root is None else (*always, apply_patch_tool(root), view_image_tool(root))
+    if root is None:
+        return always
+    # Imported here: a page has no root, and does not carry what works on files.
+    from meerkat_mob.agent.builtins.apply_patch import apply_patch_tool  # noqa: PLC0415
+    from meerkat_mob.agent.builtins.view_image import view_image_tool  # noqa: PLC0415
+
+    return (*always, apply_patch_tool(root), view_image_tool(root))
