@@ -110,6 +110,13 @@ export class Story {
         if (seat.said) show(this.quiet(seat));
         show(this.add("note", source, { text: `tries again (${told.attempt} of ${told.max_attempts}): ${told.error}` }, at));
         break;
+      case "model_fallback":
+        if (seat.said) show(this.quiet(seat));
+        show(this.add("note", source, { text: `goes on with ${told.to_model}, for ${told.from_model} failed: ${told.error}` }, at));
+        break;
+      case "compaction_completed":
+        show(this.add("note", source, { text: `has summed up ${told.messages_before - told.messages_after + 1} older messages` }, at));
+        break;
       case "tool_call_requested":
         seat.doing = "calling";
         if (seat.said) show(this.quiet(seat));

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from meerkat_mob import Lagged, MemberEvent, open_realm, parse_definition, spawn_team
-from meerkat_mob.core.events import TextDelta
+from meerkat_mob.core.events import CompactionCompleted, EventEnvelope, TextDelta
 from meerkat_mob.mob import AnyEvent
 from meerkat_mob.surfaces.cli.story import (
     Again,
@@ -145,6 +145,20 @@ async def test_a_failed_run_and_a_retry_are_told() -> None:
     assert (again.member, again.attempt, "too busy" in again.error) == ("lead", 1, True)
     assert isinstance(broke, Broke)
     assert "gone" in broke.error
+
+
+async def test_a_model_that_stands_in_and_a_history_that_was_summed_up_are_told() -> None:
+    with_another = PAIR.replace('"gpt-5-mini"', '"gpt-5-mini"\nfallbacks = ["other"]', 1)
+    script: Script = {"lead": [fail("out of order"), "Done."]}
+    _, entries = await told(script, pair=with_another)
+    (noted,) = [entry.text for entry in entries if isinstance(entry, Noted)]
+    assert noted.startswith("goes on with other, for gpt-5-mini failed: ")
+    assert "out of order" in noted
+    done = CompactionCompleted(summary_tokens=9, messages_before=8, messages_after=3)
+    envelope = EventEnvelope(event_id="e", source_id="s", seq=1, timestamp_ms=0, payload=done)
+    story, _ = await told({"lead": ["Done."]})
+    entries = [*story.apply(MemberEvent(member="lead", profile="lead", envelope=envelope))]
+    assert entries == [Noted(member="lead", text="has summed up 6 older messages")]
 
 
 async def test_what_a_member_works_without_is_told() -> None:

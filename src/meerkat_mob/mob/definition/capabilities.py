@@ -27,7 +27,7 @@ FLAGS: Final[Mapping[str, str]] = {
 """The switches of ``ToolConfig``, and the reason when one is not offered."""
 
 LISTS: Final[Mapping[str, str]] = {
-    "mcp": "MCP servers are connected on the host only, and where the program allows it",
+    "mcp": "MCP servers are connected where it is allowed: open_realm(mcp=…), or run --mcp",
     "rust_bundles": "no tool bundle of that name is registered",
 }
 """The lists of ``ToolConfig``. ``mcp`` offers all of its names, ``mcp.NAME`` a single one."""

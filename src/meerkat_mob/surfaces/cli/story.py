@@ -15,7 +15,9 @@ import msgspec
 from meerkat_mob.core.events import (
     AgentEvent,
     BudgetWarning,
+    CompactionCompleted,
     EventEnvelope,
+    ModelFallback,
     ReasoningDelta,
     Retrying,
     RunCallbackPending,
@@ -263,6 +265,12 @@ class Story:
                 yield Again(
                     member=seat.member, attempt=attempt, most=most, delay_ms=delay, error=error
                 )
+            case ModelFallback(from_model=former, to_model=model, error=error):
+                told = f"goes on with {model}, for {former} failed: {error}"
+                yield Noted(member=seat.member, text=told)
+            case CompactionCompleted(messages_before=before, messages_after=after):
+                told = f"has summed up {before - after + 1} older messages"
+                yield Noted(member=seat.member, text=told)
             case StreamTruncated(reason=reason):
                 yield Noted(member=seat.member, text=f"cannot be shown whole: {reason}")
             case _:
