@@ -359,14 +359,51 @@ def test_of_formats_only_those_that_are_known_are_said() -> None:
 
 
 def test_an_object_that_may_be_null_is_closed_too() -> None:
-    asked = body(user("x"), output=OutputSchema(schema={"type": ["object", "null"]}))
-    form = asked["output_config"]["format"]["schema"]
-    assert form == {"type": ["object", "null"], "additionalProperties": False}
+    perhaps: dict[str, Json] = {"type": ["object", "null"], "properties": {"n": {}}}
+    form = body(user("x"), output=OutputSchema(schema=perhaps))["output_config"]["format"]
+    assert form["schema"] == {**perhaps, "additionalProperties": False}
 
 
 def test_a_form_that_must_be_said_in_full_is_refused_with_what_cannot() -> None:
     with pytest.raises(LlmFailed, match="minimum at #/properties/n"):
         body(user("x"), output=OutputSchema(schema=SCHEMA, compat="strict"))
+
+
+PLAIN: dict[str, Json] = {"type": "object", "properties": {"n": {"type": "integer"}}}
+NODE: dict[str, Json] = {
+    "type": "object",
+    "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+}
+TEXTS: dict[str, Json] = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        TEXTS,
+        {"type": "object", "properties": {"by_name": TEXTS}},
+        {"type": "array", "items": {"type": "object"}},
+        {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
+        {"type": "object", "properties": {"child": {"$ref": "#"}}},
+    ],
+)
+def test_a_form_that_would_be_another_is_not_said_at_all(schema: dict[str, Json]) -> None:
+    assert "output_config" not in body(user("x"), output=OutputSchema(schema=schema))
+
+
+def test_a_form_that_stands_behind_a_name_is_said() -> None:
+    named: dict[str, Json] = {
+        "$ref": "#/$defs/pair",
+        "$defs": {
+            "pair": {
+                "type": "object",
+                "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n"}},
+            },
+            "n": {"type": "integer"},
+        },
+    }
+    told = body(user("x"), output=OutputSchema(schema=named))["output_config"]["format"]["schema"]
+    assert told["properties"] == {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n"}}
 
 
 @pytest.mark.parametrize(
@@ -384,5 +421,5 @@ def test_a_form_that_must_be_said_in_full_is_refused_with_what_cannot() -> None:
     ],
 )
 def test_only_models_that_can_are_held_to_a_form(model: str, has: bool) -> None:
-    asked = body(user("x"), model=model, output=OutputSchema(schema={"type": "object"}))
+    asked = body(user("x"), model=model, output=OutputSchema(schema=PLAIN))
     assert ("output_config" in asked) is has

@@ -59,6 +59,15 @@ _MAPS: Final = frozenset({"properties", "$defs", "definitions"})
 _LISTS: Final = frozenset({"anyOf", "allOf", "oneOf"})
 
 
+def is_sayable(schema: Mapping[str, Json]) -> bool:
+    """Whether a form is of use without what cannot be said.
+
+    It is not when an object takes any keys, for closed it would take none; and a schema that is
+    within itself is refused.
+    """
+    return not any(map(_takes_any_keys, _schemas(schema))) and not _is_within_itself(schema)
+
+
 def unsupported(schema: Mapping[str, Json], place: str = "#") -> Iterator[str]:
     """What of a schema cannot be said, each as the word and its place."""
     for word, value in schema.items():
@@ -112,3 +121,55 @@ def _inner(word: str, value: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
     else:
         found = [(word, value)] if word == "items" else []
     yield from ((step, one) for step, one in found if isinstance(one, Mapping))
+
+
+def _schemas(schema: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+    """The schema and all inside it."""
+    yield schema
+    for word, value in schema.items():
+        for _, inner in _inner(word, value):
+            yield from _schemas(inner)
+
+
+def _takes_any_keys(schema: Mapping[str, Json]) -> bool:
+    kind = schema.get("type")
+    is_object = kind == "object" or (isinstance(kind, list | tuple) and "object" in kind)
+    closed = schema.get("additionalProperties", True) is False
+    return is_object and not schema.get("properties") and not closed
+
+
+def _is_within_itself(schema: Mapping[str, Json]) -> bool:
+    named = {
+        f"#/{word}/{name}": one
+        for word in ("$defs", "definitions")
+        for name, one in _table(schema.get(word)).items()
+        if isinstance(one, Mapping)
+    }
+    leads_to = {name: {*_refs(one)} for name, one in named.items()}
+    leads_to["#"] = {
+        ref
+        for word, one in schema.items()
+        if word not in _MAPS - {"properties"}
+        for ref in _refs({word: one})
+    }
+    return any(_reaches(leads_to, name, name, set()) for name in leads_to)
+
+
+def _table(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _refs(schema: Mapping[str, Json]) -> Iterator[str]:
+    found = (one.get("$ref") for one in _schemas(schema))
+    yield from (ref for ref in found if isinstance(ref, str))
+
+
+def _reaches(leads_to: Mapping[str, set[str]], here: str, wanted: str, seen: set[str]) -> bool:
+    for ref in leads_to.get(here, ()):
+        if ref == wanted:
+            return True
+        if ref not in seen:
+            seen.add(ref)
+            if _reaches(leads_to, ref, wanted, seen):
+                return True
+    return False

@@ -18,9 +18,10 @@ from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.anthropic.conversation import wire_messages
-from meerkat_mob.llm.anthropic.form import lowered, unsupported
+from meerkat_mob.llm.anthropic.form import is_sayable, lowered, unsupported
 from meerkat_mob.llm.client import LlmRequest
 from meerkat_mob.llm.merge_patch import merge_patch
+from meerkat_mob.llm.responses.strict_form import with_root
 
 OURS: Final = frozenset({"messages", "stream", "system"})
 """What ``provider_params`` may not set: the client depends on them."""
@@ -63,7 +64,9 @@ def request_body(request: LlmRequest) -> bytes:
     if tools:
         body["tools"] = tools
     if request.output is not None and has_forms(request.model):
-        body["output_config"] = {"format": _form(request.output)}
+        form = _form(request.output)
+        if form is not None:  # else it is asked for in words, and held to here
+            body["output_config"] = {"format": form}
     params = {key: value for key, value in given.items() if key != WEB_SEARCH}
     merged = merge_patch(body, params)
     _leave_room(merged)
@@ -138,13 +141,14 @@ def _web_search(switch: Json) -> Iterable[Json]:
 
 
 def _form(output: OutputSchema) -> Json:
-    lost = [*unsupported(output.schema)] if output.compat == "strict" else []
+    schema = with_root(output.schema)
+    lost = [*unsupported(schema)] if output.compat == "strict" else []
     if lost:
         raise _refused(
             f"the form of the answer cannot say {', '.join(lost)}",
             "leave it out of the schema, or set its compat to lossy",
         )
-    return {"type": "json_schema", "schema": lowered(output.schema)}
+    return {"type": "json_schema", "schema": lowered(schema)} if is_sayable(schema) else None
 
 
 def _leave_room(body: Mapping[str, Json]) -> None:
