@@ -222,6 +222,8 @@ def test_usage_that_is_never_told_is_unknown() -> None:
         {"type": "ping"},
         {"type": "something_new", "delta": 5, "index": "x"},
         start(99, "something_new", text=""),
+        start(99, "something_new", text={"than": ["us"]}, id=5),
+        grow(0, "something_new", text=["x"]),
         {"type": "message_delta", "delta": {}, "usage": None},
     ],
     ids=lambda one: str(one["type"]),

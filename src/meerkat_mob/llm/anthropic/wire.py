@@ -82,12 +82,30 @@ READ: Final = frozenset(
 """The types of events that mean something to us."""
 
 
+BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use", "compaction"})
+DELTAS: Final = frozenset(
+    {"text_delta", "thinking_delta", "signature_delta", "input_json_delta", "compaction_delta"}
+)
+"""Of all kinds of parts and pieces those that we read; the fields of others may be anything."""
+
+
+class _Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    type: str | None = None
+
+
 class _Typed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     type: Json = None
     error: Json = None
 
 
+class _Grown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    index: int = 0
+    content_block: _Kind | None = None
+    delta: _Kind | None = None
+
+
 _typed: Final = msgspec.json.Decoder(_Typed)
+_grown: Final = msgspec.json.Decoder(_Grown)
 _events: Final = msgspec.json.Decoder(Event)
 
 
@@ -97,6 +115,12 @@ def decode_event(data: str) -> Event | None:
         return _events.decode(data)
     except msgspec.ValidationError:
         told = _typed.decode(data)
-        if told.type in READ or told.error is not None:
-            raise
-        return None
+        if told.type not in READ and told.error is None:
+            return None
+        grown = _grown.decode(data)
+        if (block := grown.content_block) is not None and block.type not in BLOCKS:
+            begun = Block(type=block.type or "")  # it has its place, and nothing that we read
+            return Event(type="content_block_start", index=grown.index, content_block=begun)
+        if (delta := grown.delta) is not None and delta.type not in {*DELTAS, None}:
+            return None
+        raise
