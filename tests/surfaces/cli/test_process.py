@@ -36,13 +36,22 @@ def finished(*argv: str, path: Path | None = None) -> subprocess.CompletedProces
 
 
 def started(argv: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    """It hears an interrupt, as it would in a terminal, also when the suite itself does not.
+
+    A shell starts what it puts in the background with SIGINT ignored, and all below inherit that;
+    of what is not ignored a new program has the default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [*COMMAND, *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def a_line(stream: IO[str] | None) -> str:
