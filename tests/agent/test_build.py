@@ -4,6 +4,7 @@ import pytest
 
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.core.events import AgentEvent
+from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import InvalidParams, LlmKeyMissing
@@ -14,8 +15,8 @@ from meerkat_mob.testing.builders import a_clock, a_tool_that_echoes
 async def test_what_was_asked_for_reaches_the_model() -> None:
     llm, models, said = ScriptedLlm(["hello"]), list[str](), list[AgentEvent]()
 
-    def client_for(model: str) -> LlmClient:
-        models.append(model)
+    def client_for(asked: SessionLlmIdentity) -> LlmClient:
+        models.append(asked.model)
         return llm
 
     options = SessionBuildOptions(
@@ -37,8 +38,8 @@ async def test_what_was_asked_for_reaches_the_model() -> None:
 
 
 def test_a_model_nobody_answers_for_is_refused() -> None:
-    def client_for(model: str) -> LlmClient:
-        raise LlmKeyMissing(provider="openai", model=model, variables=("OPENAI_API_KEY",))
+    def client_for(asked: SessionLlmIdentity) -> LlmClient:
+        raise LlmKeyMissing(provider="openai", model=asked.model, variables=("OPENAI_API_KEY",))
 
     with pytest.raises(LlmKeyMissing, match="OPENAI_API_KEY"):
         AgentBuilder(client_for=client_for, clock=a_clock())(

@@ -7,6 +7,7 @@ import pytest
 
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.core.events import ToolExecutionStarted, TurnStarted
+from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.errors import LlmKeyMissing, RunCancelled, SessionNotFound
 from meerkat_mob.llm import LlmClient, LlmDone, LlmEvent, LlmRequest, ScriptedLlm, call, hang
 from meerkat_mob.sessions import EphemeralSessionService, SessionQuery
@@ -52,8 +53,8 @@ async def test_an_archived_session_is_let_go_of_when_its_run_has_ended() -> None
 
 
 async def test_a_session_whose_agent_cannot_be_built_does_not_exist() -> None:
-    def nobody(model: str) -> LlmClient:
-        raise LlmKeyMissing(provider="p", model=model, variables=("KEY",))
+    def nobody(asked: SessionLlmIdentity) -> LlmClient:
+        raise LlmKeyMissing(provider="p", model=asked.model, variables=("KEY",))
 
     service = EphemeralSessionService(
         build_agent=AgentBuilder(client_for=nobody, clock=a_clock()),

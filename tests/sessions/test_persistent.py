@@ -8,6 +8,7 @@ import pytest
 
 from meerkat_mob.agent import AgentBuilder
 from meerkat_mob.core.events import StreamTruncated
+from meerkat_mob.core.metadata import SessionLlmIdentity
 from meerkat_mob.core.tools import ToolCall, ToolOutcome
 from meerkat_mob.errors import LlmKeyMissing, SessionNotFound
 from meerkat_mob.llm import LlmClient, ScriptedLlm, call
@@ -98,8 +99,8 @@ async def test_a_stored_session_needs_its_client_to_live_but_not_to_be_archived(
     session_id = (await service.create_session(a_request("go"))).session_id
     await service.aclose()
 
-    def nobody(model: str) -> LlmClient:
-        raise LlmKeyMissing(provider="p", model=model, variables=("KEY",))
+    def nobody(asked: SessionLlmIdentity) -> LlmClient:
+        raise LlmKeyMissing(provider="p", model=asked.model, variables=("KEY",))
 
     service = await PersistentSessionService.open(
         store,

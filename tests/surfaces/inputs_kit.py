@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from meerkat_mob.llm import LlmClient, ScriptedLlm
+from meerkat_mob.llm import Clients, LlmClient, ScriptedLlm
 from meerkat_mob.mob import Realm
-from meerkat_mob.mob.realm import Clients
 from meerkat_mob.testing.builders import a_clock, a_persistent_service, some_ids
 from meerkat_mob.testing.persistence_contract.stores import BreakingStore
 from tests.contracts.places import PLACES
@@ -111,7 +110,7 @@ async def a_lasting_desk(
             store = behind if disk is None else disk.over(behind)
             model = llm or ScriptedLlm(lambda _: "noted")
             sessions = await a_persistent_service(model, store)
-            clients = Clients(llm=model, base_url=None, api_key=None, env={})
+            clients = Clients(llm=model, env={})
             async with Realm(
                 sessions, store, clients=clients, clock=a_clock(step=1), ids=some_ids("new")
             ) as realm:

@@ -71,6 +71,11 @@ class Model:
         return self._fallbacks[self._fallen - 1][0] if self._fallen else self._spec.model
 
     @property
+    def window(self) -> int | None:
+        """How many tokens it can look at, if that is known."""
+        return self._spec.window_of(self.name)
+
+    @property
     def _client(self) -> LlmClient:
         return self._fallbacks[self._fallen - 1][1] if self._fallen else self._first
 

@@ -13,22 +13,28 @@ from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.events import Emit
 from meerkat_mob.core.ids import Clock
+from meerkat_mob.core.metadata import SessionLlmIdentity, by_name
+from meerkat_mob.core.provider_names import infer_provider
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.strict import checked
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import InvalidParams
+from meerkat_mob.llm.catalogue import Catalogue, known
 from meerkat_mob.llm.client import LlmClient
 
-ClientFor = Callable[[str], LlmClient]
-"""Which client answers for a model's name. Raises ``LlmFailed`` when none can."""
+ClientFor = Callable[[SessionLlmIdentity], LlmClient]
+"""Which client answers for a model. Raises ``LlmFailed`` when none can."""
 
 
 class AgentBuilder:
-    """Builds agents over the clients it was given."""
+    """Builds agents over the clients it was given. ``models`` is what is known of theirs."""
 
-    def __init__(self, *, client_for: ClientFor, clock: Clock) -> None:
+    def __init__(
+        self, *, client_for: ClientFor, clock: Clock, models: Catalogue | None = None
+    ) -> None:
         self._client_for, self._clock = client_for, clock
+        self._models = models or known()
 
     def __call__(
         self,
@@ -58,11 +64,12 @@ class AgentBuilder:
             compaction=_compaction(options),
             output=None if options.output_schema is UNSET else options.output_schema,
             output_attempts=_attempts(options),
+            window_of=self._models.window_of,
         )
         return Agent(
             spec,
-            client=self._client_for(request.model),
-            fallbacks=[(name, self._client_for(name)) for name in options.fallbacks or ()],
+            client=self._client_for(_identity(request)),
+            fallbacks=[(name, self._client_for(by_name(name))) for name in options.fallbacks or ()],
             tools=options.external_tools,
             toolboxes=options.toolboxes,
             transcript=transcript,
@@ -72,6 +79,15 @@ class AgentBuilder:
             hooks=options.hooks,
             skills=options.skills,
         )
+
+
+def _identity(request: CreateSessionRequest) -> SessionLlmIdentity:
+    model, options = request.model, request.build
+    return SessionLlmIdentity(
+        model=model,
+        provider=infer_provider(model) if options.provider is UNSET else options.provider,
+        self_hosted_server_id=options.self_hosted_server_id,
+    )
 
 
 def _compaction(options: SessionBuildOptions) -> CompactionPolicy:

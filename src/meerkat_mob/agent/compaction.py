@@ -36,7 +36,6 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.core.run_context import RunContext
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import LlmFailed
-from meerkat_mob.llm.windows import window_of
 
 INSTRUCTION: Final = """\
 Write a summary of this conversation so far. It will take the conversation's place, so whoever goes
@@ -73,7 +72,7 @@ class Compaction:
             return  # CMP-1: never at a session's first call
         if done.at is not UNSET and here - done.at < policy.min_boundaries:
             return
-        if self._model.request_size(around) < policy.threshold(window_of(self._model.name)):
+        if self._model.request_size(around) < policy.threshold(self._model.window):
             return
         if not await self.compact(around, budget):  # nobody looks through the history each time
             self._not_before = max(self._not_before, here + policy.min_boundaries)

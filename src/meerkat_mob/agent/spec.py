@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from meerkat_mob.core.build_state import BudgetLimits
 from meerkat_mob.core.compaction import CompactionPolicy
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.output_schema import OutputSchema
+from meerkat_mob.llm.catalogue import known
 
 MAX_TURNS: Final = 100
 """Model calls of one run, when nothing else is said."""
@@ -28,7 +29,8 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     ``session_budget`` for all of the session. A model call may take ``call_timeout_ms``, and be
     silent for ``silence_ms``; None is for ever. ``compaction`` says
     when the history becomes shorter. ``output`` is the form of each run's answer, which
-    the model may try to give ``output_attempts`` times.
+    the model may try to give ``output_attempts`` times. ``window_of`` tells how many tokens a
+    model of a name can look at, if that is known.
     """
 
     session_id: str
@@ -45,3 +47,4 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     compaction: CompactionPolicy = CompactionPolicy()
     output: OutputSchema | None = None
     output_attempts: int = 2
+    window_of: Callable[[str], int | None] = known().window_of

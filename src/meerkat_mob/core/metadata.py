@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.provider_names import Provider
+from meerkat_mob.core.provider_names import Provider, infer_provider
 
 ToolCategory: TypeAlias = Literal["inherit", "enable", "disable"]
 """Whether a category of tools is on: said by whoever created the session, or inherited."""
@@ -66,6 +66,11 @@ class SessionMetadata(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     instance_id: str | UnsetType = UNSET
     backend: str | UnsetType = UNSET
     config_generation: int | UnsetType = UNSET
+
+
+def by_name(model: str) -> SessionLlmIdentity:
+    """The identity that a model's name tells."""
+    return SessionLlmIdentity(model=model, provider=infer_provider(model))
 
 
 def identity_of(metadata: SessionMetadata) -> SessionLlmIdentity:

@@ -34,6 +34,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the session's agent is built, beside its model.
 
     ``resume_session`` is a session that goes on: what is not said here stays as it is there.
+    ``provider`` and ``self_hosted_server_id`` say who has the model, where its name does not: the
+    second is a server of the model catalogue, or the URL of one, which gets no key.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
     the caller provides, ``toolboxes`` hold some that come and go, and ``hooks`` look at its runs:
     none of them is stored. ``provider_params`` go

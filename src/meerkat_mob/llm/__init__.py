@@ -1,7 +1,17 @@
 """Who thinks: the protocol of a model, and the clients that keep it."""
 
+from meerkat_mob.llm.adapted import Adapted, adapted
 from meerkat_mob.llm.assembly import Assembled, Assembler
 from meerkat_mob.llm.cassette import Cassette, Heard, Take, decode_cassette, encode_cassette
+from meerkat_mob.llm.catalogue import (
+    Catalogue,
+    ModelFacts,
+    ModelServer,
+    Price,
+    known,
+    load_catalogue,
+    parse_catalogue,
+)
 from meerkat_mob.llm.client import (
     LlmClient,
     LlmDone,
@@ -14,6 +24,7 @@ from meerkat_mob.llm.client import (
     LlmToolCallDelta,
     LlmUsage,
 )
+from meerkat_mob.llm.clients import Clients
 from meerkat_mob.llm.http import HttpLlm
 from meerkat_mob.llm.lines import Line, Script, asked, when
 from meerkat_mob.llm.performance import Performance, load_performance, parse_performance
@@ -26,11 +37,14 @@ from meerkat_mob.llm.scripted import ScriptedLlm
 
 __all__ = (
     "SCRIPTED",
+    "Adapted",
     "Assembled",
     "Assembler",
     "Call",
     "Cassette",
+    "Catalogue",
     "ClientChoice",
+    "Clients",
     "Heard",
     "HttpLlm",
     "Line",
@@ -44,15 +58,19 @@ __all__ = (
     "LlmToolCallComplete",
     "LlmToolCallDelta",
     "LlmUsage",
+    "ModelFacts",
+    "ModelServer",
     "Performance",
     "PerformanceLlm",
     "PlainLlm",
+    "Price",
     "Recorder",
     "Replay",
     "Reply",
     "Script",
     "ScriptedLlm",
     "Take",
+    "adapted",
     "asked",
     "call",
     "choose",
@@ -60,8 +78,11 @@ __all__ = (
     "encode_cassette",
     "fail",
     "hang",
+    "known",
+    "load_catalogue",
     "load_performance",
     "open_client",
+    "parse_catalogue",
     "parse_performance",
     "say",
     "think",

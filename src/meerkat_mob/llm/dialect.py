@@ -54,13 +54,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of server is spoken to.
 
     ``endpoint`` is the path and the query that follow a base URL, ``{model}`` the model's name in
-    it. ``version`` is the path of a base URL that has none. ``headers`` let a client in,
-    with the key of the server.
+    it; ``listing`` is where its models are told. ``version`` is the path of a base URL that has
+    none. ``headers`` let a client in, with the key of the server.
     """
 
     name: DialectName
     speaks: str
     endpoint: str
+    listing: str
     version: str = ""
     headers: Callable[[Server], Mapping[str, str]]
     body: Callable[[LlmRequest], bytes]

@@ -20,6 +20,7 @@ from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest
 from meerkat_mob.llm.dialect import Decoder, DialectName
 from meerkat_mob.llm.dialects import DIALECTS
 from meerkat_mob.llm.failures import Server, not_a_model_server, unreadable
+from meerkat_mob.llm.listing import beside, names_in
 from meerkat_mob.llm.sse import SseDecoder, SseEvent
 
 WHOLE_ANSWER: Final = 16 * 2**20
@@ -88,10 +89,22 @@ class HttpLlm:
         except LlmFailed as error:
             yield LlmDone(error=error)
 
+    async def models(self) -> tuple[str, ...]:
+        """The names of the models that the server says it has, sorted. Raises ``LlmFailed``."""
+        told = self._dialect
+        url = beside(self._server.url, endpoint=told.endpoint, listing=told.listing)
+        server = msgspec.structs.replace(self._server, url=url)
+        async with self._transport.ask(server, None) as reply:
+            body = await reply.text(WHOLE_ANSWER)
+            try:
+                return names_in(body)
+            except ValueError:
+                raise not_a_model_server(server, reply.content_type, body) from None
+
     async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
         server = self._asked_for(request.model)
         decoder = self._dialect.decoder(server, salt=str(len(request.messages)))
-        async with self._transport.post(server, self._dialect.body(request)) as reply:
+        async with self._transport.ask(server, self._dialect.body(request)) as reply:
             if reply.content_type != "text/event-stream":
                 body = await reply.text(WHOLE_ANSWER)
                 for event in self._whole(decoder, reply.content_type, body):

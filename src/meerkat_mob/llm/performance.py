@@ -7,7 +7,6 @@ never be spoken is a fault.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,9 +14,8 @@ from typing import Annotated, Final
 import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.strict import decode
-from meerkat_mob.errors import DefinitionInvalid, DefinitionUnreadable
 from meerkat_mob.llm.template import faults_of
+from meerkat_mob.llm.toml_file import FileFault, parse_toml, text_of
 
 FILE_NAME: Final = "performance.toml"
 
@@ -70,45 +68,22 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     pace_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class PerformanceFault(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that is wrong with a file, and where."""
-
-    code: str
-    message: str
-    location: str | None = None
-
-
 def load_performance(path: Path | str) -> Performance:
     """The performance in a file.
 
     Raises ``DefinitionUnreadable`` when it cannot be read, and what ``parse_performance`` raises.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DefinitionUnreadable(path=str(path), why=str(fault)) from fault
-    return parse_performance(text, source=str(path))
+    return parse_performance(text_of(path), source=str(path))
 
 
 def parse_performance(text: str, *, source: str = FILE_NAME) -> Performance:
     """The performance that a text describes. Raises ``DefinitionInvalid`` with every fault."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        found = PerformanceFault(code="invalid_syntax", message=str(fault))
-        raise DefinitionInvalid(diagnostics=(found,), source=source) from fault
-    performance, shape = decode(Performance, data)
-    faults = [PerformanceFault(code=f.kind, message=f.message, location=f.path) for f in shape]
-    if performance is not None:
-        faults += _faults(performance)
-    if performance is None or faults:
-        raise DefinitionInvalid(diagnostics=faults, source=source)
-    return performance
+    return parse_toml(Performance, text, source=source, look=_faults)
 
 
-def _faults(performance: Performance) -> Iterator[PerformanceFault]:
+def _faults(performance: Performance) -> Iterator[FileFault]:
     if not performance.line:
-        yield PerformanceFault(
+        yield FileFault(
             code="invalid_value", message="nobody says anything: add a [[line]]", location="line"
         )
     for index, line in enumerate(performance.line):
@@ -118,23 +93,23 @@ def _faults(performance: Performance) -> Iterator[PerformanceFault]:
         yield from _bad_places(line, at)
 
 
-def _bad_patterns(line: Line, at: str) -> Iterator[PerformanceFault]:
+def _bad_patterns(line: Line, at: str) -> Iterator[FileFault]:
     patterns = [(f"{at}.when", line.when)]
     patterns += [(f"{at}.needs[{i}]", text) for i, text in enumerate(line.needs)]
     for where, text in patterns:
         try:
             re.compile(text, PATTERN_FLAGS)
         except re.error as fault:
-            yield PerformanceFault(
+            yield FileFault(
                 code="invalid_pattern",
                 message=f"{text!r} is no regular expression: {fault}",
                 location=where,
             )
 
 
-def _bad_steps(line: Line, at: str) -> Iterator[PerformanceFault]:
-    def wrong(where: str, message: str) -> PerformanceFault:
-        return PerformanceFault(code="invalid_value", message=message, location=where)
+def _bad_steps(line: Line, at: str) -> Iterator[FileFault]:
+    def wrong(where: str, message: str) -> FileFault:
+        return FileFault(code="invalid_value", message=message, location=where)
 
     if line.step and (line.say or line.call):
         yield wrong(at, "has steps and a say or call of its own: put those into the first step")
@@ -151,7 +126,7 @@ def _bad_steps(line: Line, at: str) -> Iterator[PerformanceFault]:
         )
 
 
-def _bad_places(line: Line, at: str) -> Iterator[PerformanceFault]:
+def _bad_places(line: Line, at: str) -> Iterator[FileFault]:
     try:
         groups = frozenset(re.compile(line.when, PATTERN_FLAGS).groupindex)
     except re.error:
@@ -163,5 +138,5 @@ def _bad_places(line: Line, at: str) -> Iterator[PerformanceFault]:
             where = f"{at}.then"
         filled: list[Json] = [step.say, *(spec.args for spec in step.call)]
         for message in faults_of(filled, groups, earlier):
-            yield PerformanceFault(code="invalid_template", message=message, location=where)
+            yield FileFault(code="invalid_template", message=message, location=where)
         earlier += [spec.tool for spec in step.call]

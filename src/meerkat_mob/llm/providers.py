@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from meerkat_mob.core.provider_names import Provider, infer_provider
 from meerkat_mob.errors import InvalidParams, LlmFailed, LlmKeyMissing
+from meerkat_mob.llm.catalogue import Catalogue
 from meerkat_mob.llm.client import LlmClient
 from meerkat_mob.llm.dialect import DialectName
 from meerkat_mob.llm.dialects import DIALECTS
@@ -62,12 +64,14 @@ class ClientChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which client, for which server, with which key; None sends none.
 
     Equal choices may share one client. ``base_url`` is empty where nothing is asked over HTTP.
+    ``key_variables`` hold the key, where they are not those of the dialect's own provider.
     """
 
     dialect: DialectName | Literal["scripted"]
     provider: str
     base_url: str = ""
     api_key: str | None = None
+    key_variables: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         key = "none" if self.api_key is None else "set"
@@ -77,22 +81,31 @@ class ClientChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def choose(
     model: str,
     *,
+    provider: Provider | None = None,
+    server: str | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
     dialect: DialectName | None = None,
     env: Mapping[str, str] | None = None,
+    models: Catalogue | None = None,
 ) -> ClientChoice:
     """The client for a model. What is given wins over the environment (CLI-4).
 
     A base URL that is given is asked for every model, key or no key, in ``dialect``, or in the one
-    whose endpoint it ends with, or else in chat completions. Without one, a model is asked for at
-    its provider's home, and others at ``OPENAI_BASE_URL``. Raises ``LlmKeyMissing`` for a
-    provider's model without its key, ``LlmFailed`` for one nobody is known to serve, and
-    ``InvalidParams`` for the scripted model with a base URL.
+    whose endpoint it ends with, or else in chat completions. Without one, ``server`` is asked: one
+    of ``models``, or the URL of another; it is a team's word, so no key goes to such a URL. Then
+    the server that ``models`` names for the model. Then the home of its provider, which its name
+    tells if ``provider`` does not; the rest is asked for at ``OPENAI_BASE_URL``. Raises
+    ``LlmKeyMissing`` for a provider's model without its key, ``LlmFailed`` for one nobody is known
+    to serve, and ``InvalidParams`` for an unknown server or the scripted model with a base URL.
     """
     if model == SCRIPTED:
         return _scripted(base_url)
-    known, provider = env or {}, infer_provider(model)
+    known, catalogue = env or {}, models or Catalogue()
+    provider = provider or infer_provider(model)
+    named = catalogue.facts(model).server
+    if not base_url and (server := server or (None if named is UNSET else named)):
+        return _on(server, model, provider, catalogue, known)
     home = HOMES.get(provider)
     if not base_url and home is not None and home is not ANYBODY:
         url, key = _first(known, home.urls), api_key or _first(known, home.keys)
@@ -119,25 +132,66 @@ def open_client(choice: ClientChoice) -> LlmClient:
 
     Raises ``CapabilityUnavailable`` without the extra ``http``, ``InvalidParams`` for a bad URL.
     """
+    return PlainLlm() if choice.dialect == "scripted" else open_server(choice)
+
+
+def open_server(
+    choice: ClientChoice, *, connect_s: float | None = None, request_s: float | None = None
+) -> HttpLlm:
+    """The same for what is asked over HTTP, with limits of its own in seconds."""
     if choice.dialect == "scripted":
-        return PlainLlm()
+        raise _asks_nobody()
     return HttpLlm(
         choice.base_url,
         dialect=choice.dialect,
         api_key=choice.api_key,
         provider=choice.provider,
-        key_variables=_keys_for(choice.dialect),
+        key_variables=choice.key_variables or _keys_for(choice.dialect),
+        connect_s=connect_s,
+        request_s=request_s,
     )
 
 
 def _scripted(base_url: str | None) -> ClientChoice:
     if base_url:
-        raise InvalidParams(
-            what=f"the model {SCRIPTED!r} asks no server",
-            path="base_url",
-            hint="leave out the base URL, or choose another model",
-        )
+        raise _asks_nobody()
     return ClientChoice(dialect="scripted", provider="scripted")
+
+
+def _asks_nobody() -> InvalidParams:
+    return InvalidParams(
+        what=f"the model {SCRIPTED!r} asks no server",
+        path="base_url",
+        hint="leave out the base URL, or choose another model",
+    )
+
+
+def _on(
+    server: str, model: str, provider: str, models: Catalogue, env: Mapping[str, str]
+) -> ClientChoice:
+    """A server by its name in the catalogue, or by its URL."""
+    if server.startswith(("http://", "https://")):
+        return _at(server, _dialect_in(server), provider, None)
+    found = models.servers.get(server)
+    if found is None:
+        have = ", ".join(models.servers) or "none"
+        raise InvalidParams(
+            what=f"no server named {server!r} is known; there is {have}",
+            path="self_hosted_server_id",
+            hint=f"put [servers.{server}] into your models file (docs/models.md)",
+        )
+    variables = () if found.key is UNSET else (found.key,)
+    key = _first(env, variables)
+    if variables and key is None:
+        raise LlmKeyMissing(provider=server, model=model, variables=variables)
+    spoken = _dialect_in(found.base_url) if found.dialect is UNSET else found.dialect
+    return ClientChoice(
+        dialect=spoken,
+        provider="self_hosted",
+        base_url=found.base_url,
+        api_key=key,
+        key_variables=variables,
+    )
 
 
 def _at(url: str, dialect: DialectName, provider: str, key: str | None) -> ClientChoice:

@@ -34,9 +34,10 @@ MOST_OF_AN_ERROR: Final = 64 * 1024
 """Bytes we read of an answer that only explains an error."""
 
 
+JSON: Final = "application/json"
 HEADERS: Final[Mapping[str, str]] = {
     "accept": "text/event-stream",
-    "content-type": "application/json",
+    "content-type": JSON,
     "user-agent": "meerkat-mob",
 }
 KEPT_CONNECTIONS: Final = 20
@@ -118,9 +119,10 @@ class HttpTransport:
         self._client: httpx2.AsyncClient | None = None
 
     @asynccontextmanager
-    async def post(self, server: Server, body: bytes) -> AsyncGenerator[Reply, None]:
-        """Sends a JSON body to an endpoint of the server; the answer is let go behind the block.
+    async def ask(self, server: Server, body: bytes | None) -> AsyncGenerator[Reply, None]:
+        """Sends a JSON body to an endpoint of the server, or asks what is there with None.
 
+        The answer is let go behind the block.
         Raises ``LlmFailed`` for whatever is no answer with a good status.
         """
         now = asyncio.get_running_loop().time()
@@ -139,9 +141,12 @@ class HttpTransport:
         finally:
             await reply.aclose()
 
-    async def _send(self, server: Server, body: bytes, limit: Limit) -> httpx2.Response:
+    async def _send(self, server: Server, body: bytes | None, limit: Limit) -> httpx2.Response:
         client = self._open()
-        request = client.build_request("POST", server.url, content=body)
+        if body is None:
+            request = client.build_request("GET", server.url, headers={"accept": JSON})
+        else:
+            request = client.build_request("POST", server.url, content=body)
         try:
             async with asyncio.timeout_at(limit.at):
                 return await client.send(request, stream=True)

@@ -24,7 +24,7 @@ from meerkat_mob.core.ids import Clock, Ids
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import CapabilityUnavailable, MobExists, MobNotFound
-from meerkat_mob.llm import ClientChoice, LlmClient, choose, open_client
+from meerkat_mob.llm import Catalogue, Clients, LlmClient
 from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.offer import Offer
@@ -39,35 +39,6 @@ from meerkat_mob.store import MemoryStore, Store
 if TYPE_CHECKING:  # a page has no processes, and does not carry it
     from meerkat_mob.agent.mcp import Mcp
     from meerkat_mob.agent.shell import Shell
-
-
-class Clients:
-    """Who answers for which model. Clients are opened when first asked for, and closed once."""
-
-    def __init__(
-        self,
-        *,
-        llm: LlmClient | None,
-        base_url: str | None,
-        api_key: str | None,
-        env: Mapping[str, str],
-    ) -> None:
-        self._llm, self._base_url, self._api_key, self._env = llm, base_url, api_key, env
-        self._open: dict[ClientChoice, LlmClient] = {}
-
-    def __call__(self, model: str) -> LlmClient:
-        """The client for a model. Raises ``LlmFailed`` or ``CapabilityUnavailable``."""
-        if self._llm is not None:
-            return self._llm
-        choice = choose(model, base_url=self._base_url, api_key=self._api_key, env=self._env)
-        if choice not in self._open:
-            self._open[choice] = open_client(choice)
-        return self._open[choice]
-
-    async def aclose(self) -> None:
-        """Closes what was opened here; a client that was given stays its owner's."""
-        while self._open:
-            await self._open.popitem()[1].aclose()
 
 
 class Realm:
@@ -191,6 +162,7 @@ def open_realm(
     base_url: str | None = None,
     api_key: str | None = None,
     env: Mapping[str, str] | None = None,
+    models: Catalogue | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
     hooks: Sequence[Hook] = (),
@@ -211,6 +183,7 @@ def open_realm(
     base_url: str | None = None,
     api_key: str | None = None,
     env: Mapping[str, str] | None = None,
+    models: Catalogue | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
     hooks: Sequence[Hook] = (),
@@ -230,6 +203,7 @@ def open_realm(
     base_url: str | None = None,
     api_key: str | None = None,
     env: Mapping[str, str] | None = None,
+    models: Catalogue | None = None,
     clock: Clock = _target.now_ms,
     ids: Callable[[], str] | None = None,
     hooks: Sequence[Hook] = (),
@@ -244,7 +218,8 @@ def open_realm(
 
     ``path`` is a folder, which is made if it is not there. ``llm`` answers for every member; else
     each profile's model is asked from its provider, with ``base_url`` and ``api_key`` or what
-    ``env`` (the process's variables) holds. ``hooks`` look at every run of every member.
+    ``env`` (the process's variables) holds. ``models`` is what is known of models and servers of
+    one's own (``load_catalogue``). ``hooks`` look at every run of every member.
     ``tools`` are for every member, ``bundles`` for the profiles that name them under
     ``rust_bundles``. ``root`` is the folder whose files ``builtins`` may read and change; without
     one they touch none. ``compaction`` says when the histories of members become shorter.
@@ -256,9 +231,13 @@ def open_realm(
     ``RealmLocked`` when another process holds it, ``RealmUnreadable``, and ``RealmDamaged``.
     """
     clients = Clients(
-        llm=llm, base_url=base_url, api_key=api_key, env=os.environ if env is None else env
+        llm=llm,
+        base_url=base_url,
+        api_key=api_key,
+        env=os.environ if env is None else env,
+        models=models,
     )
-    build_agent = AgentBuilder(client_for=clients, clock=clock)
+    build_agent = AgentBuilder(client_for=clients, clock=clock, models=clients.models)
     minted = ids or Ids(clock, _target.entropy)
     offer = Offer(
         hooks=hooks,

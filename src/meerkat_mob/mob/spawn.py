@@ -228,6 +228,7 @@ def _session_request(  # noqa: PLR0917
     tools: tuple[Tool, ...],
 ) -> CreateSessionRequest:
     mob_id = context.mob_id
+    identity = profile.identities()[0]
     own = {"mob_id": mob_id, "role": spec.profile, "meerkat_id": spec.member_id}
     labels = {**spec.labels, **own}
     options = SessionBuildOptions(
@@ -236,6 +237,8 @@ def _session_request(  # noqa: PLR0917
         peer_meta=PeerMeta(description=profile.peer_description, labels=labels),
         realm_id=f"mob:{mob_id}",
         keep_alive=mode == "autonomous_host",
+        provider=identity.provider,
+        self_hosted_server_id=identity.self_hosted_server_id,
         provider_params=UNSET if profile.provider_params is None else profile.provider_params,
         external_tools=tools,
         output_schema=output_of_profile(

@@ -103,6 +103,7 @@ def build_recovered_session(
             session_id=session.id,
             resume_session=known,
             provider=metadata.provider,
+            self_hosted_server_id=metadata.self_hosted_server_id,
             provider_params=_params(metadata) if params is UNSET else params,
             keep_alive=overrides.keep_alive,
             comms_name=metadata.comms_name

@@ -38,7 +38,15 @@ def with_model(definition: MobDefinition, model: str | None) -> MobDefinition:
     if model is None:
         return definition
     profiles = {
-        name: replace(p, model=model, fallbacks=UNSET) for name, p in definition.profiles.items()
+        name: replace(
+            profile,
+            model=model,
+            provider=UNSET,
+            self_hosted_server_id=UNSET,
+            base_url=UNSET,
+            fallbacks=UNSET,
+        )
+        for name, profile in definition.profiles.items()
     }
     return replace(definition, profiles=profiles)
 

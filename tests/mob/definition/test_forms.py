@@ -322,7 +322,8 @@ context_window = 500000
 
 [profiles.lead]
 model = "preview"
-provider = "some"
+provider = "openai"
+self_hosted_server_id = "rack"
 auto_compact_threshold = 60000
 resume_overrides = ["model"]
 auth_binding = { kind = "x" }
@@ -359,13 +360,14 @@ failure_policy = "continue"
 """
     decoded = decode_source(text)
     assert decoded.definition is not None
+    asked = decoded.definition.profiles["lead"].identities()[0]
+    assert (asked.provider, asked.self_hosted_server_id) == ("openai", "rack")
     assert decoded.definition.flows["main"].steps["a"].collection_policy == CollectAny()
     assert {d.severity for d in decoded.diagnostics} == {"warning"}
     assert {d.code for d in decoded.diagnostics} == {"unsupported_field"}
     assert [d.location for d in decoded.diagnostics] == [
         "image_generation_provider",
         "models",
-        "profiles.lead.provider",
         "profiles.lead.auto_compact_threshold",
         "profiles.lead.resume_overrides",
         "profiles.lead.auth_binding",

@@ -27,7 +27,6 @@ from meerkat_mob.mob.definition.model import (
 Compat: TypeAlias = Literal["0.5", "0.8"]
 Syntax: TypeAlias = Literal["json", "toml"]
 
-_PROVIDER: Final = "the provider follows from the model and from how the program is started"
 _IMAGES: Final = "members do not generate images"
 _AUTH: Final = "keys come from the environment or from the program"
 _TOOL_POLICY: Final = "no tool policy is enforced for a profile"
@@ -37,13 +36,11 @@ _HOST_ONLY: Final = "it is a host's bookkeeping, and not read from a TOML file"
 
 _UNSUPPORTED: Final[Mapping[type, Mapping[str, str]]] = {
     MobDefinition: {
-        "models": "the model catalogue cannot be extended in a team file",
+        "models": "what is known of models is a user's own word: see docs/models.md",
         "image_generation_provider": _IMAGES,
         "owner_bridge_session_id": "a host says who owns a mob when it creates it",
     },
     Profile: {
-        "provider": _PROVIDER,
-        "self_hosted_server_id": _PROVIDER,
         "image_generation_provider": _IMAGES,
         "auto_compact_threshold": "a profile has no compaction threshold of its own",
         "resume_overrides": "a resumed member keeps what it was spawned with",

@@ -14,6 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from meerkat_mob.core.jsonvalue import JsonObject
+from meerkat_mob.core.metadata import SessionLlmIdentity, by_name
+from meerkat_mob.core.provider_names import Provider, infer_provider
 from meerkat_mob.mob.definition.flow import U32, Count, FlowSpec
 
 Backend: TypeAlias = Literal["session", "external"]
@@ -45,12 +47,17 @@ class ToolConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """A role: the template members are made from.
 
-    ``fallbacks`` are models that are asked when ``model`` fails. ``backend`` None means the mob's
-    default. ``max_inline_peer_notifications``: None the runtime's
+    ``provider``, ``self_hosted_server_id`` and ``base_url`` say who has ``model`` where its name
+    does not tell: the second is a server of the model catalogue, the third the URL of one, which
+    gets no key. ``fallbacks`` are models that are asked when ``model`` fails. ``backend`` None
+    means the mob's default. ``max_inline_peer_notifications``: None the runtime's
     default, 0 never, -1 always, more than 0 a threshold of peers.
     """
 
     model: NonEmpty
+    provider: Provider | UnsetType = UNSET
+    self_hosted_server_id: NonEmpty | UnsetType = UNSET
+    base_url: NonEmpty | UnsetType = UNSET
     fallbacks: tuple[NonEmpty, ...] | UnsetType = UNSET
     skills: tuple[str, ...] = ()
     tools: ToolConfig = ToolConfig()
@@ -61,6 +68,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     max_inline_peer_notifications: int | None = None
     output_schema: JsonObject | None = None
     provider_params: JsonObject | None = None
+
+    def identities(self) -> tuple[SessionLlmIdentity, ...]:
+        """Its model and those that stand in for it, each with who has it."""
+        server = self.self_hosted_server_id if self.base_url is UNSET else self.base_url
+        provider = infer_provider(self.model) if self.provider is UNSET else self.provider
+        own = SessionLlmIdentity(model=self.model, provider=provider, self_hosted_server_id=server)
+        return own, *map(by_name, self.fallbacks or ())
 
 
 class RealmRef(msgspec.Struct, frozen=True, kw_only=True):

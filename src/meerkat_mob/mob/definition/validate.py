@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from meerkat_mob.errors import DefinitionInvalid, InvalidOutputSchema
+from msgspec import UNSET
+
+from meerkat_mob.errors import DefinitionInvalid, InvalidOutputSchema, InvalidParams
+from meerkat_mob.llm.base_url import endpoint_of
 from meerkat_mob.mob.definition.diagnostics import (
     Diagnostic,
     error,
@@ -97,6 +100,7 @@ def _check_inside(definition: MobDefinition, profile: Profile, place: str) -> It
             absent = error if definition.mcp_servers else warning
             message = f"the MCP server {name!r} does not exist: add [mcp.{name}]"
             yield absent("missing_mcp_ref", f"{place}.tools.mcp[{i}]", message)
+    yield from _check_server(profile, place)
     try:
         output_of_profile(profile, name="answer", place=place)
     except InvalidOutputSchema as fault:
@@ -108,6 +112,19 @@ def _check_inside(definition: MobDefinition, profile: Profile, place: str) -> It
             f"{place}.max_inline_peer_notifications",
             f"{threshold} is no threshold: -1 is always, 0 never, more is a number of peers",
         )
+
+
+def _check_server(profile: Profile, place: str) -> Iterator[Diagnostic]:
+    url, place = profile.base_url, f"{place}.base_url"
+    if url is UNSET:
+        return
+    if profile.self_hosted_server_id is not UNSET:
+        message = "self_hosted_server_id names a server already: leave one of the two out"
+        yield error("invalid_value", place, message)
+    try:
+        endpoint_of(url, endpoint="", version="")
+    except InvalidParams as fault:
+        yield error("invalid_value", place, str(fault))
 
 
 def _check_wiring(definition: MobDefinition) -> Iterator[Diagnostic]:

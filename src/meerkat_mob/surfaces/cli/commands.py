@@ -15,6 +15,7 @@ import click
 import meerkat_mob
 from meerkat_mob.surfaces.cli import exit_codes
 from meerkat_mob.surfaces.cli.ending import ended, interrupted
+from meerkat_mob.surfaces.cli.model_commands import doctor, models, models_file
 from meerkat_mob.surfaces.cli.session_commands import inputs, receipts, sessions
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
@@ -70,6 +71,7 @@ def cli() -> None:
     metavar="KEY",
     help="Its key. Other users of this machine can see it: better set OPENAI_API_KEY.",
 )
+@models_file
 @click.option(
     "--script",
     type=click.Path(path_type=Path),
@@ -123,6 +125,7 @@ def run(
     model: str | None,
     base_url: str | None,
     api_key: str | None,
+    models_file: Path | None,
     script: Path | None,
     pace_ms: int | None,
     timeout: float | None,
@@ -156,6 +159,7 @@ def run(
         model=model,
         base_url=base_url,
         api_key=api_key,
+        models=models_file,
         script=script,
         pace_ms=pace_ms,
         timeout=timeout,
@@ -207,7 +211,7 @@ def completion(shell: Shell) -> int:
     return exit_codes.OK
 
 
-for command in (sessions, inputs, receipts):
+for command in (models, doctor, sessions, inputs, receipts):
     cli.add_command(command)
 
 

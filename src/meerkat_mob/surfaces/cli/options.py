@@ -22,7 +22,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ``pace_ms`` is the time between two words of a scripted text; None leaves it to the terminal.
     ``realm`` is the folder where the team is kept, ``mob_id`` the name it gets there. ``root`` is
     the folder that ``builtins`` work in, and where commands begin when there is a ``shell``.
-    ``mcp`` lets the servers that the team names be started and reached.
+    ``mcp`` lets the servers that the team names be started and reached. ``models`` is a file of
+    models and servers.
     """
 
     definition: Path
@@ -32,6 +33,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     base_url: str | None = None
     api_key: str | None = None
+    models: Path | None = None
     script: Path | None = None
     timeout: float | None = None
     pace_ms: int | None = None
@@ -56,6 +58,26 @@ class ValidateOptions(msgspec.Struct, frozen=True, kw_only=True):
     definition: Path
     json: bool = False
     compat: Compat = "0.8"
+
+
+class ModelsOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob models``. With ``base_url`` it is that server's models, else those known."""
+
+    models: Path | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    json: bool = False
+
+
+class DoctorOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob doctor``. With a definition its models are looked for, too."""
+
+    definition: Path | None = None
+    models: Path | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    compat: Compat = "0.8"
+    json: bool = False
 
 
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +140,12 @@ def check_options(options: RunOptions) -> None:
     if options.script is not None and options.model not in {None, SCRIPTED}:
         _no_effect("--model", "--script answers for every member")
     if options.scripted:
-        for flag, value in (("--base-url", options.base_url), ("--api-key", options.api_key)):
+        given = (
+            ("--base-url", options.base_url),
+            ("--api-key", options.api_key),
+            ("--models", options.models),
+        )
+        for flag, value in given:
             if value is not None:
                 _no_effect(flag, "a scripted team asks no server")
     elif options.pace_ms is not None:

@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from itertools import chain
 from typing import Final, TypeAlias
 
 import msgspec
@@ -21,7 +20,7 @@ from meerkat_mob._target import now_ms
 from meerkat_mob.agent.mcp import Mcp, McpServers
 from meerkat_mob.agent.shell import Shell
 from meerkat_mob.errors import InvalidParams, MeerkatError, ProfileNotFound
-from meerkat_mob.llm import LlmClient, choose
+from meerkat_mob.llm import Catalogue, Clients, LlmClient, known
 from meerkat_mob.mob import AnyEvent, Mob, addressee, default_members, open_realm, spawn_team
 from meerkat_mob.mob.definition import (
     MobDefinition,
@@ -32,6 +31,7 @@ from meerkat_mob.mob.definition import (
 )
 from meerkat_mob.surfaces.cli.findings import Found, found_in, show_findings
 from meerkat_mob.surfaces.cli.jsonlines import Answer, JsonLines
+from meerkat_mob.surfaces.cli.models import catalogue_of
 from meerkat_mob.surfaces.cli.options import RunOptions, check_options, members_of
 from meerkat_mob.surfaces.cli.palette import QUIET, hanging
 from meerkat_mob.surfaces.cli.story import Story
@@ -56,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lead: str
     llm: LlmClient | None
     by: str
+    models: Catalogue
     shell: Shell | None = None
     mcp: Mcp | None = None
 
@@ -77,10 +78,14 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
     lead = addressee(definition, members, options.to)
     models = [definition.profiles[profile].model for profile in members.values()]
     llm = scripted_voice(options, pack, models, in_terminal=in_terminal)
+    catalogue = known() if options.scripted else catalogue_of(options.models)
     if llm is None:
-        fallbacks = (definition.profiles[profile].fallbacks or () for profile in members.values())
-        for model in dict.fromkeys([*models, *chain.from_iterable(fallbacks)]):
-            choose(model, base_url=options.base_url, api_key=options.api_key, env=os.environ)
+        clients = Clients(
+            base_url=options.base_url, api_key=options.api_key, env=os.environ, models=catalogue
+        )
+        for profile in dict.fromkeys(members.values()):
+            for identity in definition.profiles[profile].identities():
+                clients.choice(identity)
     by = voice_in_words(options, pack, models)
     wanted = [definition.profiles[profile].tools for profile in members.values()]
     return Plan(
@@ -89,6 +94,7 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
         lead=lead,
         llm=llm,
         by=by,
+        models=catalogue,
         shell=_shell(options, wanted),
         mcp=_mcp(options, wanted),
     )
@@ -155,6 +161,7 @@ async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
             llm=plan.llm,
             base_url=options.base_url,
             api_key=options.api_key,
+            models=plan.models,
             root=options.root,
             shell=plan.shell,
             mcp=plan.mcp,
