@@ -24,7 +24,7 @@ from meerkat_mob import (
 )
 from meerkat_mob.core.events import ToolCallRequested
 from meerkat_mob.llm import PerformanceLlm, parse_performance
-from meerkat_mob.mob.events import TaskCreated, TaskUpdated
+from meerkat_mob.mob.facts import TaskCreated, TaskUpdated
 
 PACK = load_pack(Path(__file__).parent / "incident-room")
 

@@ -14,7 +14,14 @@ from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
 
 from meerkat_mob.agent import turns
-from meerkat_mob.mob.events import Fact, MobDestroyed, MobResumed, MobStopped
+from meerkat_mob.mob.facts import (
+    Fact,
+    MobCompleted,
+    MobDestroyed,
+    MobReset,
+    MobResumed,
+    MobStopped,
+)
 from meerkat_mob.mob.state import ALLOWED, Command, MobState, after
 from meerkat_mob.runtime import inbox, state
 from meerkat_mob.runtime.operations import STEPS, OperationStatus
@@ -36,6 +43,8 @@ when this page is older than a table. What no arrow shows is refused and changes
 _FACTS: Final[Mapping[Command, Fact]] = {
     Command.STOP: MobStopped(),
     Command.RESUME: MobResumed(),
+    Command.COMPLETE: MobCompleted(),
+    Command.RESET: MobReset(),
     Command.DESTROY: MobDestroyed(),
 }
 """What a command that changes a mob's state leaves behind."""

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "meerkat_mob"
 MOST_LINES = 500
-LONGER = {"src/meerkat_mob/errors.py": 900}  # one tree in one file, on purpose
+LONGER = {"src/meerkat_mob/errors/common.py": 700}  # one tree in two files, on purpose
 BANNED_WORDS = re.compile(r"Manager|Handler|Helper|Util|^Base[A-Z]|^Abstract|Impl$")
 
 
@@ -74,11 +74,11 @@ def test_no_loop_is_started_below_the_surfaces() -> None:
     assert starting == []
 
 
-def test_public_exceptions_are_declared_in_one_module() -> None:
+def test_public_exceptions_are_declared_in_one_place() -> None:
     elsewhere = [
         f"{name_of(file)}: {node.name}"
         for file in ours("src")
-        if file != SRC / "errors.py"
+        if (SRC / "errors") not in file.parents
         for node in ast.walk(tree_of(file))
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
         if any(re.search(r"(Error|Exception)$", ast.unparse(base)) for base in node.bases)

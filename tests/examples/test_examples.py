@@ -13,7 +13,8 @@ import pytest
 from meerkat_mob import Mob, addressee, default_members, load_pack, open_realm, spawn_team
 from meerkat_mob.core.events import RunFailed
 from meerkat_mob.llm import PerformanceLlm, parse_performance
-from meerkat_mob.mob.events import AnyEvent, MemberEvent, MobEvent, TaskUpdated
+from meerkat_mob.mob.events import AnyEvent, MemberEvent, MobEvent
+from meerkat_mob.mob.facts import TaskUpdated
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.py"))

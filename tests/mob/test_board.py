@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meerkat_mob.errors import TaskRefused
-from meerkat_mob.mob.events import Fact, TaskCreated, TaskUpdated
+from meerkat_mob.mob.facts import Fact, TaskCreated, TaskUpdated
 from meerkat_mob.mob.tasks import TaskBoard
 
 

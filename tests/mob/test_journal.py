@@ -12,14 +12,11 @@ import pytest
 from meerkat_mob.core.events import EventEnvelope, TurnStarted
 from meerkat_mob.errors import TaskRefused
 from meerkat_mob.mob import journal as journal_module
-from meerkat_mob.mob.events import (
-    AnyEvent,
+from meerkat_mob.mob.events import AnyEvent, Lagged, MemberEvent, MobEvent
+from meerkat_mob.mob.facts import (
     Fact,
-    Lagged,
-    MemberEvent,
     MobCreated,
     MobDestroyed,
-    MobEvent,
     MobResumed,
     MobStopped,
     TaskCreated,

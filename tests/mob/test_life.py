@@ -15,10 +15,11 @@ from meerkat_mob.errors import (
     MobExists,
     MobNotFound,
     PersistenceDisabled,
+    RunCancelled,
 )
 from meerkat_mob.llm import ScriptedLlm, hang
 from meerkat_mob.mob import Mob, MobState, for_mobs, open_realm, spawn_team
-from meerkat_mob.mob.events import MobDestroyed
+from meerkat_mob.mob.facts import MobDestroyed
 from meerkat_mob.store import MemoryStore
 from tests.mob.teams import a_team
 
@@ -46,17 +47,19 @@ async def test_a_stopped_mob_takes_nothing_and_loses_nothing() -> None:
 
 
 async def test_destroy_ends_runs_streams_and_sessions_and_tells_who_waits() -> None:
-    async with open_realm(llm=ScriptedLlm([hang()])) as realm:
+    llm = ScriptedLlm([hang()])
+    async with open_realm(llm=llm) as realm:
         mob = await realm.create_mob(a_team("lead"))
         (lead,) = await spawn_team(mob)
         asking = asyncio.ensure_future(lead.ask("go"))
         queued = asyncio.ensure_future(lead.ask("and then"))
-        while not mob.busy_members():
+        while not llm.requests:
             await asyncio.sleep(0)
         await mob.destroy()
-        for waiting in (asking, queued):
-            with pytest.raises(InputEnded, match="the mob was destroyed"):
-                await waiting
+        with pytest.raises(RunCancelled):
+            await asking
+        with pytest.raises(InputEnded, match="the mob was destroyed"):
+            await queued
         assert (await mob.poll_events())[-1].kind == DESTROYED
         assert len([e async for e in mob.events()]) == len(await mob.poll_events())
         assert (await lead.status()).is_final

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meerkat_mob.mob.definition import MobDefinition, Orchestrator, Profile, RoleWiring, Wiring
-from meerkat_mob.mob.events import (
+from meerkat_mob.mob.facts import (
     Fact,
     MemberSpawned,
     PeersWired,

@@ -239,6 +239,6 @@ async def test_a_member_s_session_is_stored_as_its_mob_s() -> None:
     assert await view.session_belongs_to_mob(member.session_id, "team")
     assert not await view.session_belongs_to_mob(member.session_id, "other")
     assert not await view.session_belongs_to_mob(stranger, "team")
-    mob.close()
+    await mob.shutdown()
     await view.runtime_adapter().aclose()
     await service.aclose()

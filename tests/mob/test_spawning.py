@@ -26,7 +26,7 @@ from meerkat_mob.mob.definition import (
     RealmRef,
     ToolConfig,
 )
-from meerkat_mob.mob.events import CapabilityMissing, MemberSpawned, PeersWired
+from meerkat_mob.mob.facts import CapabilityMissing, MemberSpawned, PeersWired
 from meerkat_mob.runtime.inbox import BOUND
 from meerkat_mob.sessions import SessionQuery
 from tests.mob.teams import a_profile, a_team, incoming

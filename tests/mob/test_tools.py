@@ -12,7 +12,7 @@ from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import InvalidParams, ProfileNotFound
 from meerkat_mob.llm import ScriptedLlm, call
 from meerkat_mob.mob.definition import MobDefinition, ToolConfig
-from meerkat_mob.mob.events import CapabilityMissing
+from meerkat_mob.mob.facts import CapabilityMissing
 from meerkat_mob.testing.builders import a_tool_that_echoes
 from tests.mob.teams import a_profile, a_team
 

@@ -285,6 +285,7 @@ def test_options_of_a_request_are_all_asked_for() -> None:
         "provider_params",
         "external_tools",
         "toolboxes",
+        "inherited_tool_filter",
         "hooks",
         "skills",
         "fallbacks",

@@ -271,7 +271,7 @@ async def test_a_stream_tells_what_was_stored_and_then_what_happens_until_the_mo
     kinds = [kind_of(params) for _, params in events]
     assert kinds[:2] == ["mob_created", "meerkat_spawned"]
     assert kinds[2] == "run_started"
-    assert kinds[-2:] == ["run_completed", "mob_destroyed"]
+    assert kinds[-3:] == ["run_completed", "meerkat_retired", "mob_destroyed"]
 
 
 def kind_of(params: Plain) -> str:

@@ -1,6 +1,8 @@
 """How members speak to each other."""
 
 from meerkat_mob.comms.envelope import (
+    KICKOFF_CANCELLED,
+    KICKOFF_FAILED,
     LIFECYCLE_INTENTS,
     PEER_ADDED,
     PEER_RETIRED,
@@ -14,6 +16,8 @@ from meerkat_mob.comms.router import Endpoint, PeerSpec, Router
 from meerkat_mob.comms.tools import NoArguments, comms_tools
 
 __all__ = (
+    "KICKOFF_CANCELLED",
+    "KICKOFF_FAILED",
     "LIFECYCLE_INTENTS",
     "PEER_ADDED",
     "PEER_RETIRED",

@@ -13,7 +13,11 @@ from meerkat_mob.core.messages import HandlingMode
 PEER_ADDED: Final = "mob.peer_added"
 PEER_RETIRED: Final = "mob.peer_retired"
 PEER_UNWIRED: Final = "mob.peer_unwired"
-LIFECYCLE_INTENTS: Final = frozenset({PEER_ADDED, PEER_RETIRED, PEER_UNWIRED})
+KICKOFF_FAILED: Final = "mob.kickoff_failed"
+KICKOFF_CANCELLED: Final = "mob.kickoff_cancelled"
+LIFECYCLE_INTENTS: Final = frozenset(
+    {PEER_ADDED, PEER_RETIRED, PEER_UNWIRED, KICKOFF_FAILED, KICKOFF_CANCELLED}
+)
 """Reserved intents: news about peers. They never wake anybody."""
 
 

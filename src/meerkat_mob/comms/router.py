@@ -74,6 +74,10 @@ class Endpoint:
             raise PeerNotFound(name=to, known=others) from None
         return envelope
 
+    async def learn(self, news: Envelope) -> None:
+        """Takes news about a peer from the mob itself, whether that peer is trusted or not."""
+        await self._deliver(news)
+
     async def receive(self, envelope: Envelope) -> None:
         """Takes an envelope if its sender is trusted here too; else there is nobody of the name."""
         if envelope.sender not in self._trusted:
@@ -100,8 +104,20 @@ class Router:
         """A new endpoint. Raises ``WiringRefused`` when the name is held."""
         if me.name in self._endpoints:
             raise WiringRefused(f"the name {me.name!r} has a live holder: retire it first")
-        self._endpoints[me.name] = Endpoint(self, me, deliver)
-        return self._endpoints[me.name]
+        return self.admit(Endpoint(self, me, deliver))
+
+    def has(self, name: str) -> bool:
+        """Whether somebody of that name is there."""
+        return name in self._endpoints
+
+    def admit(self, endpoint: Endpoint) -> Endpoint:
+        """Gives an endpoint its name, whoever had it before."""
+        self._endpoints[endpoint.me.name] = endpoint
+        return endpoint
+
+    def news(self, *, about: str, to: str, kind: EnvelopeKind) -> Envelope:
+        """What the mob itself tells ``to`` about a peer."""
+        return Envelope(id=self._ids(), sender=about, to=to, kind=kind)
 
     def close(self, endpoint: Endpoint) -> None:
         """Frees the endpoint's name, if it still holds it."""

@@ -38,7 +38,8 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     second is a server of the model catalogue, or the URL of one, which gets no key.
     ``comms_name`` is the public address ``mob/profile/member``; ``external_tools`` are the tools
     the caller provides, ``toolboxes`` hold some that come and go, and ``hooks`` look at its runs:
-    none of them is stored. ``provider_params`` go
+    none of them is stored. ``inherited_tool_filter`` hides tools for the session's whole life.
+    ``provider_params`` go
     into each model request as they are (RFC 7396). ``budget_limits`` hold for each run,
     ``session_budget`` for all of them together; a model call may take ``call_timeout_override`` ms.
     ``compaction`` says when its history becomes shorter. ``skills`` can be read with
@@ -60,6 +61,7 @@ class SessionBuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     provider_params: Mapping[str, Json] | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
     toolboxes: tuple[Toolbox, ...] = ()
+    inherited_tool_filter: ToolFilter | UnsetType = UNSET
     hooks: tuple[Hook, ...] = ()
     skills: tuple[Skill, ...] = ()
     fallbacks: tuple[str, ...] | UnsetType = UNSET

@@ -12,15 +12,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final
 
 from meerkat_mob.core.events import EventEnvelope
-from meerkat_mob.mob.events import (
-    AnyEvent,
-    Fact,
-    Lagged,
-    MemberEvent,
-    MobEvent,
-    decode_fact,
-    encode_fact,
-)
+from meerkat_mob.mob.events import AnyEvent, Lagged, MemberEvent, MobEvent
+from meerkat_mob.mob.facts import Fact, decode_fact, encode_fact
 from meerkat_mob.mob.roster import Roster
 from meerkat_mob.mob.state import MobState, after
 from meerkat_mob.mob.tasks import TaskBoard
@@ -45,6 +38,26 @@ class Journal:
         self._revision = 0
         self._lock = asyncio.Lock()
         self._ring: Ring[MobEvent | MemberEvent] = Ring(WINDOW)
+        self._followers: list[Callable[[Fact], None]] = []
+
+    def follow(self, fold: Callable[[Fact], None]) -> None:
+        """Folds every fact from now on into something else, in the step in which it is kept.
+
+        A fold must not raise: the fact has happened.
+        """
+        self._followers.append(fold)
+
+    async def replay(self) -> int:
+        """Folds what is kept, for a mob that comes back; returns how many facts there are.
+
+        Raises ``StoreCorrupt`` when they cannot all be read.
+        """
+        async with self._lock:
+            newest = await self._store.revision(self._stream)
+            while self._revision < newest:
+                for record in await self._store.read(self._stream, after=self._revision):
+                    self._take(record, decode_fact(record.body))
+            return newest
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -56,6 +69,8 @@ class Journal:
         """
         async with self._lock:
             facts = tuple(decide())
+            if not facts:
+                return ()
             records = tuple(NewRecord(kind=_tag(fact), body=encode_fact(fact)) for fact in facts)
             append = Append(stream=self._stream, expected=self._revision, records=records)
             events: list[MobEvent] = []
@@ -66,11 +81,16 @@ class Journal:
             await self._store.commit((append,), install=install)
             return tuple(events)
 
-    def _fold(self, record: Record, fact: Fact) -> MobEvent:
+    def _take(self, record: Record, fact: Fact) -> None:
         self._revision = record.seq
         self.roster.apply(fact)
         self.board.apply(fact, record.at)
         self.state = after(self.state, fact)
+        for fold in self._followers:
+            fold(fact)
+
+    def _fold(self, record: Record, fact: Fact) -> MobEvent:
+        self._take(record, fact)
         event = self._event(record, fact)
         self._ring.append(event)
         return event
@@ -89,6 +109,12 @@ class Journal:
     def cursor(self) -> int:
         """The cursor of the newest fact."""
         return self._revision
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for the facts that make something true, or for the end of the mob."""
+        position = self._ring.end
+        while not condition() and await self._ring.wait(position):
+            position = self._ring.end
 
     async def poll(self, after_cursor: int = 0, limit: int = 100) -> tuple[MobEvent, ...]:
         """Facts with a higher cursor, in order, at most ``limit``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -15,9 +14,10 @@ from meerkat_mob.core.inputs import InputHeader, OperatorSource, PromptInput
 from meerkat_mob.core.messages import AssistantMessage, HandlingMode, Message, text_of_message
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import callback_pending
-from meerkat_mob.errors import InputEnded, InvalidParams, MemberNotFound, NoAnswer, SessionNotFound
+from meerkat_mob.errors import InputEnded, InvalidParams, NoAnswer
 from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.state import Command, require
+from meerkat_mob.mob.status import MemberSnapshot, snapshot
 from meerkat_mob.runtime import (
     Abandoned,
     CallbackPending,
@@ -27,8 +27,6 @@ from meerkat_mob.runtime import (
     Outcome,
     RuntimeTerminated,
 )
-
-MemberStatus: TypeAlias = Literal["active", "completed", "unknown"]
 
 
 class DeliveryReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -40,37 +38,31 @@ class DeliveryReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handling_mode: HandlingMode
 
 
-class MemberSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A member as of its last finished run (MobMemberSnapshot). ``busy``: it works or will."""
-
-    status: MemberStatus
-    busy: bool = False
-    output_preview: str | None = None
-    tokens_used: int = 0
-    is_final: bool = False
-    current_session_id: str | None = None
-
-
 class Member:
     """A handle; the facts behind it belong to the mob."""
 
     def __init__(self, context: MobContext, member_id: str) -> None:
-        entry = context.journal.roster.get(member_id)
-        if entry is None:
-            known = [e.member for e in context.journal.roster.list()]
-            raise MemberNotFound(member=member_id, known=known)
+        entry = context.entry(member_id)
         self._context = context
         self.id = entry.member
         self.profile = entry.profile
-        self.session_id = entry.session_id
+        self._session_id = entry.session_id
 
     def __repr__(self) -> str:
         return f"<member {self.id} ({self.profile}) of {self._context.mob_id}>"
 
     @property
+    def session_id(self) -> str:
+        """The session the member has now; of one that has gone, the last one it had."""
+        entry = self._context.roster.get(self.id)
+        if entry is not None:
+            self._session_id = entry.session_id
+        return self._session_id
+
+    @property
     def toolbox(self) -> Toolbox:
         """Tools for this member alone, to be changed at any time (see ``Toolbox``)."""
-        return self._context.member_tools[self.id]
+        return self._context.member_tools.setdefault(self.id, Toolbox())
 
     async def send(
         self,
@@ -82,7 +74,8 @@ class Member:
         """Gives the member something to work on; returns once that is accepted.
 
         A known ``idempotency_key`` is not accepted twice. Raises ``InvalidTransition`` when the
-        mob does not run, ``InvalidParams`` for blank content, ``InboxFull`` at the bound.
+        mob does not run, ``MemberNotFound`` once the member has gone, ``MemberRestoreFailed``
+        when it is broken, ``InvalidParams`` for blank content, ``InboxFull`` at the bound.
         """
         receipt, _ = await self._accept(content, handling_mode, idempotency_key)
         return receipt
@@ -112,11 +105,17 @@ class Member:
             raise NoAnswer(member=self.id, why="its run ended without any text; see mob.events()")
         return said
 
+    async def work(self, content: Content) -> str:
+        """Like ``ask``, but waits for this run alone, whoever else is at work; may be empty."""
+        receipt, ended = await self._accept(content, "queue", None)
+        return "" if ended is None else _text_or_raise(await ended, receipt.input_id)
+
     async def _accept(
         self, content: Content, mode: HandlingMode, key: str | None
     ) -> tuple[DeliveryReceipt, asyncio.Future[Outcome] | None]:
         context = self._context
         require(context.journal.state, Command.SEND)
+        session_id = context.entry(self.id).session_id
         if is_blank(content):
             raise InvalidParams(what="the content is blank", path="content", hint="say something")
         header = InputHeader(
@@ -127,10 +126,10 @@ class Member:
         )
         item = PromptInput(header=header, content=content, handling_mode=mode)
         accept = context.runtime.accept_input_with_completion
-        outcome, ended = await accept(self.session_id, item)
+        outcome, ended = await accept(session_id, item)
         known = outcome.existing_id if isinstance(outcome, Deduplicated) else outcome.input_id
         receipt = DeliveryReceipt(
-            member_id=self.id, session_id=self.session_id, input_id=known, handling_mode=mode
+            member_id=self.id, session_id=session_id, input_id=known, handling_mode=mode
         )
         return receipt, ended
 
@@ -145,26 +144,6 @@ class Member:
     def events(self, *, after: int | None = None) -> AsyncGenerator[EventEnvelope, None]:
         """What the member's runs say, from now or after a number."""
         return self._context.sessions.subscribe_session_events(self.session_id, after=after)
-
-
-async def snapshot(context: MobContext, member_id: str) -> MemberSnapshot:
-    """The one classification of a member (spec mob 2.10); unknown ids are unknown and final."""
-    entry = context.journal.roster.get(member_id)
-    if entry is None:
-        return MemberSnapshot(status="unknown", is_final=True)
-    live = await context.sessions.has_live_session(entry.session_id)
-    try:
-        view = await context.sessions.read(entry.session_id)
-    except SessionNotFound:
-        return MemberSnapshot(status="completed", is_final=True)
-    return MemberSnapshot(
-        status="active" if live else "completed",
-        busy=context.runtime.is_busy(entry.session_id),
-        output_preview=view.state.last_assistant_text,
-        tokens_used=view.billing.total_tokens,
-        is_final=not live,
-        current_session_id=entry.session_id if live else None,
-    )
 
 
 def _last_text(messages: Sequence[Message]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.agent import skill_catalogue
+from meerkat_mob.core.jsonvalue import JsonObject
 from meerkat_mob.core.skills import Skill
 from meerkat_mob.errors import SkillMissing
 from meerkat_mob.mob.definition import (
@@ -17,6 +18,7 @@ from meerkat_mob.mob.definition import (
     SkillSource,
     read_skill,
 )
+from meerkat_mob.mob.request import SpawnSpec
 
 COMMUNICATION = """\
 # Working in this team
@@ -54,12 +56,21 @@ def knowledge(member: str, profile: Profile, skills: Mapping[str, SkillSource]) 
     return Knowledge(texts=tuple(texts), skills=tuple(loadable.values()))
 
 
-def system_prompt(*, mob: str, profile_name: str, member: str, known: Knowledge) -> str:
-    """The texts of the member's skills, a line for each it can load, and how this team speaks."""
-    name = f"{mob}/{profile_name}/{member}"
-    told = COMMUNICATION.format(member=member, profile=profile_name, mob=mob, name=name)
+def system_prompt(*, mob: str, spec: SpawnSpec, known: Knowledge) -> str:
+    """The texts of the member's skills, a line for each it can load, and how this team speaks.
+
+    What was asked for with it alone follows: its instructions, and its context as JSON.
+    """
+    profile, member = spec.profile, spec.member_id
+    name = f"{mob}/{profile}/{member}"
+    told = COMMUNICATION.format(member=member, profile=profile, mob=mob, name=name)
     catalogue = (skill_catalogue(known.skills),) if known.skills else ()
-    return "\n\n".join((*known.texts, *catalogue, told))
+    context = () if spec.context is UNSET else (_in_words(spec.context),)
+    return "\n\n".join((*known.texts, *catalogue, told, *spec.additional_instructions, *context))
+
+
+def _in_words(context: JsonObject) -> str:
+    return f"# Context\n\n{msgspec.json.encode(context, order='sorted').decode()}"
 
 
 def _found(member: str, name: str, skills: Mapping[str, SkillSource]) -> str | Skill:

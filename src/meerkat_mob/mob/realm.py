@@ -28,6 +28,7 @@ from meerkat_mob.llm import Catalogue, Clients, LlmClient
 from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.offer import Offer
+from meerkat_mob.mob.resuming import kept_mobs
 from meerkat_mob.mob.session_service import for_mobs
 from meerkat_mob.sessions import (
     EphemeralSessionService,
@@ -86,6 +87,29 @@ class Realm:
         self._mobs[mob.id] = mob
         return mob
 
+    async def resume_mob(self, mob_id: str) -> Mob:
+        """A mob that was here before, as it was: one that was stopped is stopped.
+
+        One that is here already is returned as it is. Raises ``MobNotFound``,
+        ``InvalidTransition`` for one that was destroyed, ``StoreError``.
+        """
+        if mob_id in self._mobs and not self._mobs[mob_id].is_closed:
+            return self._mobs[mob_id]
+        self._mobs[mob_id] = await Mob.bring_back(
+            mob_id,
+            service=self.service,
+            store=self._store,
+            router=self._router,
+            clock=self._clock,
+            ids=self._ids,
+            offer=self._offer,
+        )
+        return self._mobs[mob_id]
+
+    async def kept_mobs(self) -> list[str]:
+        """The ids of all mobs that this realm keeps, whether they are here or not."""
+        return await kept_mobs(self._store)
+
     @property
     def toolbox(self) -> Toolbox:
         """Tools for every member, to be changed at any time (see ``Toolbox``)."""
@@ -104,10 +128,8 @@ class Realm:
     async def aclose(self) -> None:
         """Ends every run, keeps what they did, then frees everything. Idempotent."""
         for mob in self.mobs():
-            mob.close()
+            await mob.shutdown()
         await self.service.runtime_adapter().aclose()
-        for mob in self.mobs():
-            await mob.end_jobs()
         await self.sessions.aclose()
         await self._offer.memory.aclose()
         await self._store.aclose()

@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from meerkat_mob.mob.definition import RuntimeMode
-from meerkat_mob.mob.events import Fact, MemberSpawned, PeersWired
+from meerkat_mob.mob.facts import (
+    ExternalPeer,
+    ExternalPeerUnwired,
+    ExternalPeerWired,
+    Fact,
+    Kickoff,
+    KickoffUpdated,
+    MemberBroken,
+    MemberRestored,
+    MemberRetired,
+    MemberSpawned,
+    MobCompleted,
+    MobDestroyed,
+    MobReset,
+    PeersUnwired,
+    PeersWired,
+)
+from meerkat_mob.mob.request import SpawnSpec
 
 
 class RosterEntry(
@@ -18,7 +36,11 @@ class RosterEntry(
     gc=False,
     rename={"member": "meerkat_id"},
 ):
-    """One member. ``wired_to`` holds member ids."""
+    """One member. ``wired_to`` holds member ids, ``external_peers`` those outside by name.
+
+    ``kickoff`` is how its first input stands, if it was given one; ``broken`` why it could not be
+    brought back; ``request`` how it was asked for.
+    """
 
     member: str
     profile: str
@@ -26,6 +48,15 @@ class RosterEntry(
     runtime_mode: RuntimeMode
     labels: Mapping[str, str]
     wired_to: frozenset[str] = frozenset()
+    external_peers: Mapping[str, ExternalPeer] = {}
+    kickoff: Kickoff | UnsetType = UNSET
+    broken: str | UnsetType = UNSET
+    request: SpawnSpec | UnsetType = UNSET
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """All it is wired to: member ids, and names of those outside."""
+        return self.wired_to | self.external_peers.keys()
 
 
 class Roster:
@@ -38,22 +69,54 @@ class Roster:
         """Folds one fact in. Facts about other things change nothing."""
         match fact:
             case MemberSpawned():
-                self._entries[fact.member] = RosterEntry(
-                    member=fact.member,
-                    profile=fact.profile,
-                    session_id=fact.member_ref.session_id,
-                    runtime_mode=fact.runtime_mode,
-                    labels={} if fact.labels is UNSET else fact.labels,
-                )
+                self._entries[fact.member] = _entry(fact)
+            case MemberRetired():
+                self._remove(fact.member)
+            case MemberBroken(member=member, reason=reason):
+                self._change(member, broken=reason)
+            case MemberRestored(member=member):
+                self._change(member, broken=UNSET)
+            case KickoffUpdated(member=member, kickoff=kickoff):
+                self._change(member, kickoff=kickoff)
+            case MobReset() | MobCompleted() | MobDestroyed():
+                self._entries.clear()
+            case _:
+                self._wiring(fact)
+
+    def _wiring(self, fact: Fact) -> None:
+        match fact:
             case PeersWired(a=a, b=b):
                 self._wire(a, b)
                 self._wire(b, a)
+            case PeersUnwired(a=a, b=b):
+                self._unwire(a, b)
+                self._unwire(b, a)
+            case ExternalPeerWired(local=local, spec=spec):
+                if entry := self._entries.get(local):
+                    self._change(local, external_peers={**entry.external_peers, spec.name: spec})
+            case ExternalPeerUnwired(local=local, peer_name=name):
+                if entry := self._entries.get(local):
+                    kept = {k: v for k, v in entry.external_peers.items() if k != name}
+                    self._change(local, external_peers=kept)
             case _:
                 pass
 
     def _wire(self, member: str, peer: str) -> None:
         if entry := self._entries.get(member):
-            self._entries[member] = msgspec.structs.replace(entry, wired_to=entry.wired_to | {peer})
+            self._change(member, wired_to=entry.wired_to | {peer})
+
+    def _unwire(self, member: str, peer: str) -> None:
+        if entry := self._entries.get(member):
+            self._change(member, wired_to=entry.wired_to - {peer})
+
+    def _remove(self, member: str) -> None:
+        gone = self._entries.pop(member, None)
+        for peer in gone.wired_to if gone else ():
+            self._unwire(peer, member)
+
+    def _change(self, member: str, **values: object) -> None:
+        if entry := self._entries.get(member):
+            self._entries[member] = replace(entry, **values)
 
     def get(self, member: str) -> RosterEntry | None:
         """A member by id."""
@@ -67,5 +130,20 @@ class Roster:
         """The members of a profile, by id."""
         return tuple(e for e in self.list() if e.profile == profile)
 
+    def find_by_label(self, name: str, value: str) -> tuple[RosterEntry, ...]:
+        """The members with this label, by id."""
+        return tuple(e for e in self.list() if e.labels.get(name) == value)
+
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _entry(fact: MemberSpawned) -> RosterEntry:
+    return RosterEntry(
+        member=fact.member,
+        profile=fact.profile,
+        session_id=fact.member_ref.session_id,
+        runtime_mode=fact.runtime_mode,
+        labels={} if fact.labels is UNSET else fact.labels,
+        request=fact.request,
+    )

@@ -7,7 +7,15 @@ from enum import StrEnum
 from typing import Final
 
 from meerkat_mob.errors import InvalidTransition
-from meerkat_mob.mob.events import Fact, MobCreated, MobDestroyed, MobResumed, MobStopped
+from meerkat_mob.mob.facts import (
+    Fact,
+    MobCompleted,
+    MobCreated,
+    MobDestroyed,
+    MobReset,
+    MobResumed,
+    MobStopped,
+)
 
 
 class MobState(StrEnum):
@@ -16,6 +24,7 @@ class MobState(StrEnum):
     CREATING = "Creating"
     RUNNING = "Running"
     STOPPED = "Stopped"
+    COMPLETED = "Completed"
     DESTROYED = "Destroyed"
 
 
@@ -23,17 +32,26 @@ class Command(StrEnum):
     """What a mob can be told to do."""
 
     SPAWN = "spawn"
+    RESPAWN = "respawn"
+    RETIRE = "retire"
+    WIRE = "wire"
     SEND = "send"
     TASK = "task"
+    REDEFINE = "redefine"
     STOP = "stop"
     RESUME = "resume"
+    COMPLETE = "complete"
+    RESET = "reset"
     DESTROY = "destroy"
 
+
+_ANY_LIFE: Final = frozenset({Command.RESET, Command.DESTROY, Command.REDEFINE})
 
 ALLOWED: Final[Mapping[MobState, frozenset[Command]]] = {
     MobState.CREATING: frozenset({Command.DESTROY}),
     MobState.RUNNING: frozenset(Command) - {Command.RESUME},
-    MobState.STOPPED: frozenset({Command.RESUME, Command.DESTROY}),
+    MobState.STOPPED: _ANY_LIFE | {Command.RESUME, Command.RETIRE},
+    MobState.COMPLETED: _ANY_LIFE,
     MobState.DESTROYED: frozenset(),
 }
 
@@ -47,10 +65,12 @@ def require(state: MobState, command: Command) -> None:
 def after(state: MobState, fact: Fact) -> MobState:
     """The state once a fact has happened."""
     match fact:
-        case MobCreated() | MobResumed():
+        case MobCreated() | MobResumed() | MobReset():
             return MobState.RUNNING
         case MobStopped():
             return MobState.STOPPED
+        case MobCompleted():
+            return MobState.COMPLETED
         case MobDestroyed():
             return MobState.DESTROYED
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from meerkat_mob.errors import TaskRefused
-from meerkat_mob.mob.events import Fact, TaskCreated, TaskStatus, TaskUpdated
+from meerkat_mob.mob.facts import Fact, MobReset, TaskCreated, TaskStatus, TaskUpdated
 
 
 class MobTask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -45,6 +45,8 @@ class TaskBoard:
                 self._tasks[task.id] = msgspec.structs.replace(
                     task, status=fact.status, owner=fact.owner, updated_at=at
                 )
+            case MobReset():
+                self._tasks.clear()
             case _:
                 pass
 

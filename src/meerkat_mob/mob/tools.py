@@ -12,7 +12,7 @@ from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.tools import Tool, ToolProvenance
 from meerkat_mob.core.typed_tools import typed_tool
 from meerkat_mob.errors import TaskRefused
-from meerkat_mob.mob.events import TaskStatus
+from meerkat_mob.mob.facts import TaskStatus
 from meerkat_mob.mob.journal import Journal
 from meerkat_mob.mob.state import Command, require
 from meerkat_mob.mob.tasks import MobTask

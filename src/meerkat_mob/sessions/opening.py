@@ -7,7 +7,7 @@ first turn that was once started never comes again (DEF-2).
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from meerkat_mob.core.build_state import SessionBuildState
 from meerkat_mob.core.deferred_turn import (
@@ -21,6 +21,7 @@ from meerkat_mob.core.provider_names import infer_provider
 from meerkat_mob.core.requests import CreateSessionRequest
 from meerkat_mob.core.reserved import DEFERRED_TURN, SESSION_METADATA
 from meerkat_mob.core.session import Session
+from meerkat_mob.core.tool_visibility import ToolFilter
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import SessionNotFound, SessionUnsupported
 from meerkat_mob.sessions.form import insist_on_form, insist_on_labels, keepable
@@ -41,8 +42,17 @@ def first_state(request: CreateSessionRequest, *, session_id: str, now: int) -> 
             state = _new(request, session_id=session_id, now=now)
         else:
             state = _resumed(document, request, session_id=session_id, now=now)
+        state = _with_tools_hidden(state, request.build.inherited_tool_filter)
     insist_on_form(state)
     return state
+
+
+def _with_tools_hidden(state: SessionState, hidden: ToolFilter | UnsetType) -> SessionState:
+    """What its creator hid is hidden for good (TS-1); what is not said stays."""
+    if hidden is UNSET:
+        return state
+    visibility = msgspec.structs.replace(state.visibility, inherited_base_filter=hidden)
+    return msgspec.structs.replace(state, visibility=visibility)
 
 
 def _new(request: CreateSessionRequest, *, session_id: str, now: int) -> SessionState:

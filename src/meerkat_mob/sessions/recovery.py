@@ -24,6 +24,7 @@ from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
 from meerkat_mob.core.reserved import BUILD_STATE, DEFERRED_TURN, SESSION_METADATA
 from meerkat_mob.core.session import Session
 from meerkat_mob.core.skills import Skill
+from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import InvalidParams, MissingSessionMetadata, SessionUnsupported
 
@@ -45,6 +46,7 @@ class RecoveryOverrides(msgspec.Struct, frozen=True, kw_only=True):
     comms_name: str | UnsetType = UNSET
     peer_meta: PeerMeta | UnsetType = UNSET
     external_tools: tuple[Tool, ...] = ()
+    toolboxes: tuple[Toolbox, ...] = ()
     hooks: tuple[Hook, ...] = ()
     skills: tuple[Skill, ...] = ()
     max_turns: int | UnsetType = UNSET
@@ -111,6 +113,7 @@ def build_recovered_session(
             else overrides.comms_name,
             peer_meta=overrides.peer_meta,
             external_tools=overrides.external_tools,
+            toolboxes=overrides.toolboxes,
             hooks=overrides.hooks,
             skills=overrides.skills,
             max_turns=_first(overrides.max_turns, build.max_turns),

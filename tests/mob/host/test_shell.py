@@ -12,7 +12,7 @@ from meerkat_mob.agent.shell import Shell
 from meerkat_mob.core.messages import SystemNotice
 from meerkat_mob.llm import Line, LlmRequest, ScriptedLlm, call
 from meerkat_mob.mob.definition import ToolConfig
-from meerkat_mob.mob.events import CapabilityMissing
+from meerkat_mob.mob.facts import CapabilityMissing
 from tests.mob.teams import a_profile, a_team
 
 pytestmark = pytest.mark.native_only

@@ -36,7 +36,7 @@ async def played(script: Script, *, pair: str = PAIR) -> list[AnyEvent]:
         first = await anext(events)
         await lead.send("Go")
         await mob.wait_idle()
-        mob.close()
+        await mob.shutdown()
         return [first, *[event async for event in events]]
 
 
@@ -115,7 +115,7 @@ async def test_the_board_s_tasks_have_numbers_and_movers() -> None:
         events = mob.events()
         entries += story.apply(await anext(events))
         await first.ask("Go")
-        mob.close()
+        await mob.shutdown()
         async for event in events:
             entries += story.apply(event)
     assert [e for e in entries if isinstance(e, Moved)] == [

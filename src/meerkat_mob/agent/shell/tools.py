@@ -81,11 +81,11 @@ class Shell:
         """The jobs of one member; close them when it ends."""
         return ShellJobs(board, ids=ids, most=self._limits.jobs)
 
-    def tools(self, jobs: ShellJobs) -> tuple[Tool, ...]:
-        """The tools of that member."""
+    def tools(self, jobs: ShellJobs, *, env: Mapping[str, str] | None = None) -> tuple[Tool, ...]:
+        """The tools of that member; its commands have ``env`` beside what all have."""
 
         async def run(args: RunCommand) -> Json:
-            process, limits = self._command(args), self._limits
+            process, limits = self._command(args, env or {}), self._limits
             if args.background:
                 seconds = args.timeout_secs or limits.job_longest
                 job = await jobs.start(args.command, process, min(seconds, limits.job_longest))
@@ -139,7 +139,7 @@ class Shell:
             ),
         )
 
-    def _command(self, args: RunCommand) -> Command:
+    def _command(self, args: RunCommand, more: Mapping[str, str]) -> Command:
         """Raises ``InvalidParams`` for a folder that is not there, or not below the root."""
         if "\0" in args.command:
             raise InvalidParams(what="a command has no NUL", path="command", hint="take it out")
@@ -155,7 +155,8 @@ class Shell:
                 hint="give a relative path of one that is there",
             )
         most = self._limits.output_bytes
-        return Command(args.command, folder=folder, env=environment(self._env), output_bytes=most)
+        env = environment({**self._env, **more})
+        return Command(args.command, folder=folder, env=env, output_bytes=most)
 
 
 def _told(ended: Ended) -> dict[str, Json]:

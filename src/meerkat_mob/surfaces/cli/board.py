@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console, Group
 from rich.text import Text
 
-from meerkat_mob.mob.events import TaskStatus
+from meerkat_mob.mob.facts import TaskStatus
 from meerkat_mob.surfaces.cli.palette import BAD, GOOD, MOST_COLUMNS, QUIET, WARN, Palette
 from meerkat_mob.surfaces.cli.story import Card, Seat, Story
 from meerkat_mob.surfaces.cli.words import clean

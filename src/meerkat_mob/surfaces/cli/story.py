@@ -35,13 +35,10 @@ from meerkat_mob.core.events import (
 )
 from meerkat_mob.core.jsonvalue import Json, JsonObject
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.mob.events import (
-    AnyEvent,
+from meerkat_mob.mob.events import AnyEvent, Lagged, MemberEvent, MobEvent
+from meerkat_mob.mob.facts import (
     CapabilityMissing,
-    Lagged,
-    MemberEvent,
     MemberSpawned,
-    MobEvent,
     TaskCreated,
     TaskStatus,
     TaskUpdated,

@@ -28,7 +28,7 @@ from meerkat_mob.mob.definition import (
     validate,
     warnings_of,
 )
-from meerkat_mob.mob.events import SessionRef
+from meerkat_mob.mob.facts import SessionRef
 from meerkat_mob.surfaces.rpc import params
 from meerkat_mob.surfaces.rpc.faults import CallError, call_error
 from meerkat_mob.surfaces.rpc.host import Host

@@ -25,7 +25,7 @@ from meerkat_mob.mob.definition import (
     read_team_file,
     warnings_of,
 )
-from meerkat_mob.mob.events import MemberSpawned, PeersWired, SessionRef
+from meerkat_mob.mob.facts import MemberSpawned, PeersWired, SessionRef
 from meerkat_mob.mob.offer import OFFERED
 from meerkat_mob.mob.roster import Roster
 from meerkat_mob.mob.wiring import wiring_targets

@@ -17,7 +17,7 @@ from meerkat_mob.errors import CapabilityUnavailable
 from meerkat_mob.llm import ScriptedLlm, call
 from meerkat_mob.mob.definition import MobDefinition, ToolConfig
 from meerkat_mob.mob.definition.model import McpServer
-from meerkat_mob.mob.events import CapabilityMissing
+from meerkat_mob.mob.facts import CapabilityMissing
 from tests.agent.host.mcp.kit import TIME, ours
 from tests.mob.teams import a_profile, a_team
 

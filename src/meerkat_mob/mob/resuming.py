@@ -1,0 +1,159 @@
+"""A mob comes back from its facts: the same members, sessions, wiring, messages and tasks (2.13).
+
+What cannot be brought back is broken, with a reason, and hurts nobody else. What a crash left
+behind (sessions that are no member's) is archived.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from msgspec import UNSET
+
+from meerkat_mob.core.ids import comms_name
+from meerkat_mob.core.reserved import SESSION_METADATA
+from meerkat_mob.errors import (
+    MeerkatError,
+    MobError,
+    MobNotFound,
+    ProfileNotFound,
+    SessionNotFound,
+)
+from meerkat_mob.mob.context import MobContext
+from meerkat_mob.mob.definition import MobDefinition, restore_definition
+from meerkat_mob.mob.facts import (
+    MemberBroken,
+    MemberRestored,
+    MobCreated,
+    MobRedefined,
+    decode_fact,
+)
+from meerkat_mob.mob.kickoff import first_input, is_unfinished, kick_off
+from meerkat_mob.mob.prompt import knowledge
+from meerkat_mob.mob.provisioning import attach, equip, toolboxes
+from meerkat_mob.mob.request import SpawnSpec
+from meerkat_mob.mob.roster import RosterEntry
+from meerkat_mob.mob.session_service import is_bound_to
+from meerkat_mob.mob.state import MobState
+from meerkat_mob.sessions import RecoveryOverrides, SessionQuery, build_recovered_session
+from meerkat_mob.store.protocol import Store
+
+
+async def definition_of(store: Store, mob_id: str) -> MobDefinition:
+    """The definition a mob has by now.
+
+    Raises ``MobNotFound``, naming those that the store has.
+    """
+    found, cursor = None, 0
+    while records := await store.read(f"mob:{mob_id}", after=cursor):
+        cursor = records[-1].seq
+        for record in records:
+            if record.kind in {"mob_created", "mob_redefined"}:
+                fact = decode_fact(record.body)
+                if isinstance(fact, MobCreated | MobRedefined):
+                    found = restore_definition(fact.definition)
+    if found is None:
+        raise MobNotFound(mob_id=mob_id, known=await kept_mobs(store))
+    return found
+
+
+async def kept_mobs(store: Store) -> list[str]:
+    """The ids of the mobs whose facts are kept, in order."""
+    names: list[str] = []
+    after: str | None = None
+    while heads := await store.heads("mob:", after=after):
+        after = heads[-1].stream
+        names += [head.stream.removeprefix("mob:") for head in heads]
+    return names
+
+
+async def bring_back(context: MobContext) -> None:
+    """Members with their sessions and inboxes, and what was going on. The facts are folded already.
+
+    A stopped mob comes back stopped. Raises ``StoreError`` when nothing can be kept.
+    """
+    back = [entry for entry in context.roster.list() if await _is_back(context, entry)]
+    for entry in back:
+        context.network.enter(entry.member, entry.session_id)
+    for entry in back:
+        context.network.connect(entry)
+    await _archive_orphans(context)
+    for entry in back:
+        spec = spec_of(entry)
+        held = context.journal.state is MobState.STOPPED
+        context.watch(entry)
+        await attach(context, entry.session_id, entry.runtime_mode, held=held)
+        if is_unfinished(entry) and (first := first_input(context.mob_id, spec)) is not None:
+            await kick_off(context, entry, first)
+
+
+async def _is_back(context: MobContext, entry: RosterEntry) -> bool:
+    """Whether its session lives, with all its tools. If not, it is broken, and that is kept."""
+    try:
+        await revive(context, entry)
+    except MeerkatError as fault:
+        reason = str(fault)
+    else:
+        if entry.broken is not UNSET:
+            await context.journal.record(lambda: (MemberRestored(member=entry.member),))
+        return True
+    if entry.broken != reason:
+        await context.journal.record(lambda: (MemberBroken(member=entry.member, reason=reason),))
+    context.network.forget(entry.session_id)
+    return False
+
+
+def spec_of(entry: RosterEntry) -> SpawnSpec:
+    """How a member was asked for; one from before that was kept, by what is known of it."""
+    if entry.request is not UNSET:
+        return entry.request
+    return SpawnSpec(
+        profile=entry.profile,
+        member_id=entry.member,
+        runtime_mode=entry.runtime_mode,
+        labels=entry.labels,
+    )
+
+
+async def revive(context: MobContext, entry: RosterEntry) -> None:
+    """The member's session goes on under its id and with its history, with tools made anew.
+
+    Its prompt, model and settings are those that are kept with it. Raises ``SessionNotFound``,
+    ``MobError`` when it is somebody else's, and what making it raises.
+    """
+    session_id, sessions = entry.session_id, context.sessions
+    profile = context.profile_of(entry)
+    if profile is None:
+        raise ProfileNotFound(profile=entry.profile, known=tuple(context.definition.roles))
+    document = await sessions.export_session(session_id)
+    metadata = SESSION_METADATA.read(document.metadata)
+    name = comms_name(context.mob_id, entry.profile, entry.member)
+    if metadata is None or metadata.comms_name != name or not is_bound_to(metadata, context.mob_id):
+        raise MobError(f"session {session_id} says of itself that it is not this member's")
+    spec = spec_of(entry)
+    known = knowledge(entry.member, profile, context.definition.skills)
+    overrides = RecoveryOverrides(
+        keep_alive=entry.runtime_mode == "autonomous_host",
+        external_tools=equip(context, spec, profile, session_id),
+        toolboxes=toolboxes(context, spec, profile),
+        hooks=context.offer.hooks,
+        skills=known.skills,
+    )
+    request = build_recovered_session(document, overrides)
+    if await sessions.has_live_session(session_id):
+        await context.runtime.unregister_session(session_id, reason="its mob came back")
+        await sessions.discard_live_session(session_id)
+    await sessions.create_session(request)
+
+
+async def _archive_orphans(context: MobContext) -> None:
+    """Sessions that were made for this mob and are no member's: a crash cut a spawn short."""
+    members = {entry.session_id for entry in context.roster.list()}
+    query = SessionQuery(labels={"mob_id": context.mob_id})
+    for summary in await context.sessions.list(query):
+        session_id = summary.session_id
+        if session_id in members:
+            continue
+        if await context.service.session_belongs_to_mob(session_id, context.mob_id):
+            with suppress(SessionNotFound):
+                await context.sessions.archive(session_id)
