@@ -15,6 +15,7 @@ from meerkat_mob.mob.request import (
     FullHistory,
     InheritTools,
     LastMessages,
+    Resume,
     SpawnSpec,
 )
 from meerkat_mob.mob.respawning import RespawnReceipt
@@ -53,6 +54,7 @@ __all__ = (
     "MobTask",
     "Realm",
     "RespawnReceipt",
+    "Resume",
     "RetireReport",
     "RosterEntry",
     "SpawnSpec",

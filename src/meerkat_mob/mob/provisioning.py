@@ -11,31 +11,25 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from meerkat_mob.agent.memory import memory_search_tool
 from meerkat_mob.comms import (
     LIFECYCLE_INTENTS,
-    Endpoint,
-    Envelope,
-    PeerSpec,
-    comms_tools,
-    peer_input,
 )
 from meerkat_mob.core.ids import comms_name
 from meerkat_mob.core.metadata import PeerMeta
 from meerkat_mob.core.requests import CreateSessionRequest, SessionBuildOptions
+from meerkat_mob.core.reserved import SESSION_METADATA
 from meerkat_mob.core.session import Session
-from meerkat_mob.core.tool_visibility import NameFilter, ToolFilter
 from meerkat_mob.core.toolbox import Toolbox
 from meerkat_mob.core.tools import Tool
-from meerkat_mob.errors import StoreError
+from meerkat_mob.errors import SessionBusy, StoreError, WiringRefused
 from meerkat_mob.mob.context import MobContext
 from meerkat_mob.mob.definition import Profile, RuntimeMode, output_of_profile
+from meerkat_mob.mob.equipment import equip, labels_of, tool_filter, toolboxes
 from meerkat_mob.mob.forking import forked
-from meerkat_mob.mob.jobs import MemberJobs
-from meerkat_mob.mob.prompt import Knowledge, knowledge, system_prompt
-from meerkat_mob.mob.request import AllowTools, DenyTools, Fork, SpawnSpec
-from meerkat_mob.mob.tools import task_tools
+from meerkat_mob.mob.prompt import knowledge, system_prompt
+from meerkat_mob.mob.request import Fork, Resume, SpawnSpec
 from meerkat_mob.runtime import SessionExecutor
+from meerkat_mob.sessions import RecoveryContext, RecoveryOverrides, build_recovered_session
 
 
 class Provision(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,25 +53,76 @@ async def provisioned(
     """A new session with its inbox. When the block fails, nothing of it is left.
 
     Raises ``SkillMissing``, ``LlmFailed`` (nobody answers for its model), ``InvalidParams`` (two of
-    its tools have one name), ``AgentError``, ``StoreError``.
+    its tools have one name), ``AgentError``, ``StoreError``; where a session is to go on,
+    ``SessionNotFound``, ``SessionBusy``, and ``WiringRefused`` for one that is somebody else's.
     """
-    made = Provision(spec=spec, profile=profile, session_id=context.new_id())
-    known = knowledge(spec.member_id, profile, context.definition.skills)
-    session_id = made.session_id
+    launch = spec.launch_mode
+    session_id = launch.session_id if isinstance(launch, Resume) else context.new_id()
+    made = Provision(spec=spec, profile=profile, session_id=session_id)
     async with AsyncExitStack() as undo:
         before = context.member_tools.get(spec.member_id)
         context.member_tools[spec.member_id] = Toolbox(own) if before is None else before
         if before is None:
             undo.callback(context.member_tools.pop, spec.member_id)
         undo.callback(context.ends.pop, session_id, None)
-        tools = equip(context, spec, profile, session_id)
         undo.callback(context.network.forget, session_id)
-        await context.sessions.create_session(await _request(context, made, known, tools))
-        undo.push_async_callback(_let_go_of, context, session_id)
+        if isinstance(launch, Resume):
+            await _take_over(context, made)
+        else:
+            await context.sessions.create_session(await _request(context, made))
+            undo.push_async_callback(_let_go_of, context, session_id)
         await attach(context, session_id, made.mode)
         undo.push_async_callback(context.runtime.unregister_session, session_id)
         yield made
         undo.pop_all()
+
+
+async def go_on(
+    context: MobContext, made: Provision, document: Session, *, named: bool = True
+) -> None:
+    """A session there is goes on as the member's: what is kept of it stays, its tools are new.
+
+    ``named`` is false for one that is not the member's yet. Raises what making it raises.
+    """
+    spec, profile, session_id = made.spec, made.profile, made.session_id
+    sessions, labels = context.sessions, labels_of(context, spec)
+    known = knowledge(spec.member_id, profile, context.definition.skills)
+    own = RecoveryOverrides(
+        keep_alive=made.mode == "autonomous_host",
+        external_tools=equip(context, spec, profile, session_id),
+        toolboxes=toolboxes(context, spec, profile),
+        hooks=context.offer.hooks,
+        skills=known.skills,
+    )
+    if not named:
+        own = msgspec.structs.replace(
+            own,
+            comms_name=comms_name(context.mob_id, spec.profile, spec.member_id),
+            peer_meta=PeerMeta(description=profile.peer_description, labels=labels),
+        )
+    around = RecoveryContext(realm_id=f"mob:{context.mob_id}")
+    request = build_recovered_session(document, own, around)
+    if not named:
+        build = msgspec.structs.replace(request.build, inherited_tool_filter=tool_filter(spec))
+        request = msgspec.structs.replace(request, labels=labels, build=build)
+    if await sessions.has_live_session(session_id):
+        await context.runtime.unregister_session(session_id, reason="its mob took it up")
+        await sessions.discard_live_session(session_id)
+    await sessions.create_session(request)
+
+
+async def _take_over(context: MobContext, made: Provision) -> None:
+    session_id, spec = made.session_id, made.spec
+    if any(entry.session_id == session_id for entry in context.roster.list()):
+        raise WiringRefused(f"session {session_id!r} is a member's already: fork it instead")
+    document = await context.sessions.export_session(session_id)
+    metadata = SESSION_METADATA.read(document.metadata)
+    mine = comms_name(context.mob_id, spec.profile, spec.member_id)
+    if metadata is None or metadata.comms_name not in {None, mine}:
+        raise WiringRefused(f"session {session_id!r} is somebody else's: fork it instead")
+    if (await context.sessions.read(session_id)).state.is_active:
+        raise SessionBusy(session_id=session_id)
+    await go_on(context, made, document, named=metadata.comms_name == mine)
 
 
 async def attach(
@@ -103,80 +148,10 @@ async def _let_go_of(context: MobContext, session_id: str) -> None:
     await sessions.discard_live_session(session_id)
 
 
-# -- what a member has -------------------------------------------------------------------------
-
-
-def equip(
-    context: MobContext, spec: SpawnSpec, profile: Profile, session_id: str
-) -> tuple[Tool, ...]:
-    """The tools a member always has. Its place in the network is prepared with them."""
-    endpoint = _endpoint(context, spec, profile, session_id)
-    context.network.prepare(session_id, endpoint)
-    return (
-        *comms_tools(endpoint),
-        *(task_tools(context.tasks) if profile.tools.mob_tasks else ()),
-        *(context.offer.builtins if profile.tools.builtins else ()),
-        *((memory_search_tool(context.memory, session_id),) if profile.tools.memory else ()),
-        *_shell_tools(context, spec, profile, session_id),
-    )
-
-
-def _endpoint(context: MobContext, spec: SpawnSpec, profile: Profile, session_id: str) -> Endpoint:
-    me = PeerSpec(
-        name=comms_name(context.mob_id, spec.profile, spec.member_id),
-        role=spec.profile,
-        description=profile.peer_description,
-    )
-
-    async def deliver(envelope: Envelope) -> None:
-        item = peer_input(envelope, input_id=context.new_id(), now=context.now())
-        await context.runtime.accept_input(session_id, item)
-
-    return Endpoint(context.router, me, deliver)
-
-
-def _shell_tools(
-    context: MobContext, spec: SpawnSpec, profile: Profile, session_id: str
-) -> tuple[Tool, ...]:
-    shell = context.offer.shell
-    if shell is None or not profile.tools.shell:
-        return ()
-    jobs = shell.jobs(MemberJobs(context.runtime, session_id), ids=context.new_id)
-    context.ends[session_id] = jobs.aclose
-    return shell.tools(jobs, env=spec.shell_env)
-
-
-def toolboxes(context: MobContext, spec: SpawnSpec, profile: Profile) -> tuple[Toolbox, ...]:
-    """What may come and go: its own, its role's, what its role names, and everybody's."""
-    bundles, servers = context.offer.bundles, context.servers
-    named = [bundles[name] for name in profile.tools.rust_bundles if name in bundles]
-    if servers is not None:
-        named += map(servers.toolbox, profile.tools.mcp)
-    own = context.member_tools.setdefault(spec.member_id, Toolbox())
-    return own, context.tools_of_role(spec.profile), *named, context.offer.toolbox
-
-
-def tool_filter(spec: SpawnSpec) -> ToolFilter:
-    """Which of them its model may see, whatever else is said of it."""
-    match spec.tool_access_policy:
-        case AllowTools(value=names):
-            return NameFilter(allow=names)
-        case DenyTools(value=names):
-            return NameFilter(deny=names)
-        case _:
-            return "all"
-
-
-def labels_of(context: MobContext, spec: SpawnSpec) -> dict[str, str]:
-    """Its labels; what the mob says of it wins."""
-    own = {"mob_id": context.mob_id, "role": spec.profile, "meerkat_id": spec.member_id}
-    return {**spec.labels, **own}
-
-
-async def _request(
-    context: MobContext, made: Provision, known: Knowledge, tools: tuple[Tool, ...]
-) -> CreateSessionRequest:
+async def _request(context: MobContext, made: Provision) -> CreateSessionRequest:
     spec, profile, mob_id = made.spec, made.profile, context.mob_id
+    known = knowledge(spec.member_id, profile, context.definition.skills)
+    tools = equip(context, spec, profile, made.session_id)
     identity, labels = profile.identities()[0], labels_of(context, spec)
     prompt = system_prompt(mob=mob_id, spec=spec, known=known)
     options = SessionBuildOptions(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.core.ids import comms_name
@@ -29,13 +30,12 @@ from meerkat_mob.mob.facts import (
     decode_fact,
 )
 from meerkat_mob.mob.kickoff import first_input, is_unfinished, kick_off
-from meerkat_mob.mob.prompt import knowledge
-from meerkat_mob.mob.provisioning import attach, equip, toolboxes
+from meerkat_mob.mob.provisioning import Provision, attach, go_on
 from meerkat_mob.mob.request import SpawnSpec
 from meerkat_mob.mob.roster import RosterEntry
 from meerkat_mob.mob.session_service import is_bound_to
 from meerkat_mob.mob.state import MobState
-from meerkat_mob.sessions import RecoveryOverrides, SessionQuery, build_recovered_session
+from meerkat_mob.sessions import SessionQuery
 from meerkat_mob.store.protocol import Store
 
 
@@ -51,7 +51,7 @@ async def definition_of(store: Store, mob_id: str) -> MobDefinition:
             if record.kind in {"mob_created", "mob_redefined"}:
                 fact = decode_fact(record.body)
                 if isinstance(fact, MobCreated | MobRedefined):
-                    found = restore_definition(fact.definition)
+                    found = restore_definition(bytes(fact.definition))
     if found is None:
         raise MobNotFound(mob_id=mob_id, known=await kept_mobs(store))
     return found
@@ -130,20 +130,9 @@ async def revive(context: MobContext, entry: RosterEntry) -> None:
     name = comms_name(context.mob_id, entry.profile, entry.member)
     if metadata is None or metadata.comms_name != name or not is_bound_to(metadata, context.mob_id):
         raise MobError(f"session {session_id} says of itself that it is not this member's")
-    spec = spec_of(entry)
-    known = knowledge(entry.member, profile, context.definition.skills)
-    overrides = RecoveryOverrides(
-        keep_alive=entry.runtime_mode == "autonomous_host",
-        external_tools=equip(context, spec, profile, session_id),
-        toolboxes=toolboxes(context, spec, profile),
-        hooks=context.offer.hooks,
-        skills=known.skills,
-    )
-    request = build_recovered_session(document, overrides)
-    if await sessions.has_live_session(session_id):
-        await context.runtime.unregister_session(session_id, reason="its mob came back")
-        await sessions.discard_live_session(session_id)
-    await sessions.create_session(request)
+    spec = msgspec.structs.replace(spec_of(entry), runtime_mode=entry.runtime_mode)
+    made = Provision(spec=spec, profile=profile, session_id=session_id)
+    await go_on(context, made, document)
 
 
 async def _archive_orphans(context: MobContext) -> None:
