@@ -30,9 +30,9 @@ class Kept:
     def as_it_is_now(self) -> Kept:
         """What a process that is killed in this moment leaves."""
         store = _Disk(clock=self.clock)
-        for name, value in vars(self.store).items():
-            if isinstance(value, dict | list):
-                setattr(store, name, copy.deepcopy(value))
+        kept: dict[str, object] = vars(self.store)
+        for name in ("_streams", "_names", "_keys", "_summaries", "_blobs", "_last_at"):
+            setattr(store, name, copy.deepcopy(kept[name]))
         return Kept(store, self._opened)
 
     @asynccontextmanager

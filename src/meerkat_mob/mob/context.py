@@ -76,7 +76,10 @@ class MobContext:
 
     def _follow(self, fact: Fact) -> None:
         if isinstance(fact, MobRedefined):
-            self.definition, self.revision = restore_definition(bytes(fact.definition)), fact.revision
+            self.definition, self.revision = (
+                restore_definition(bytes(fact.definition)),
+                fact.revision,
+            )
 
     @property
     def mob_id(self) -> str:

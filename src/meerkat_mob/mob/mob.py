@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -367,8 +366,10 @@ class Mob:
             require(self.state, Command.SEND)
             spec = self._policy(member_id)
             if spec is not None:
-                with suppress(MemberExists):  # somebody else wrote to it at the same time
+                try:
                     await self._spawns.spawn(spec)
+                except MemberExists:  # somebody else wrote to it at the same time
+                    await self._spawns.settled(member_id)
         return self.addressable(member_id)
 
     def set_spawn_policy(self, policy: SpawnPolicy | None) -> None:

@@ -29,7 +29,7 @@ from meerkat_mob.mob.forking import forked
 from meerkat_mob.mob.prompt import knowledge, system_prompt
 from meerkat_mob.mob.request import Fork, Resume, SpawnSpec
 from meerkat_mob.runtime import SessionExecutor
-from meerkat_mob.sessions import RecoveryContext, RecoveryOverrides, build_recovered_session
+from meerkat_mob.sessions import RecoveryOverrides, build_recovered_session
 
 
 class Provision(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +86,7 @@ async def go_on(
     """
     spec, profile, session_id = made.spec, made.profile, made.session_id
     sessions, labels = context.sessions, labels_of(context, spec)
+    realm_id = f"mob:{context.mob_id}"
     known = knowledge(spec.member_id, profile, context.definition.skills)
     own = RecoveryOverrides(
         keep_alive=made.mode == "autonomous_host",
@@ -100,10 +101,11 @@ async def go_on(
             comms_name=comms_name(context.mob_id, spec.profile, spec.member_id),
             peer_meta=PeerMeta(description=profile.peer_description, labels=labels),
         )
-    around = RecoveryContext(realm_id=f"mob:{context.mob_id}")
-    request = build_recovered_session(document, own, around)
+    request = build_recovered_session(document, own)
     if not named:
-        build = msgspec.structs.replace(request.build, inherited_tool_filter=tool_filter(spec))
+        build = msgspec.structs.replace(
+            request.build, realm_id=realm_id, inherited_tool_filter=tool_filter(spec)
+        )
         request = msgspec.structs.replace(request, labels=labels, build=build)
     if await sessions.has_live_session(session_id):
         await context.runtime.unregister_session(session_id, reason="its mob took it up")

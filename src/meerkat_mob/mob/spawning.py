@@ -94,6 +94,11 @@ class Spawns:
             raise SpawnCancelled(member=member, reason=pending.reason or "it was cancelled")
         await work
 
+    async def settled(self, member: str) -> None:
+        """Waits until no spawn of this id goes on, however it ends."""
+        if pending := self._pending.get(member):
+            await asyncio.wait([pending.work])
+
     async def cancel(self, reason: str, *members: str) -> None:
         """Ends those that go on, or those of these ids; who waits for them is told why."""
         chosen = [self._pending[m] for m in members or tuple(self._pending) if m in self._pending]
