@@ -110,7 +110,9 @@ class Lifecycle:
         context.close()
         unregister = context.runtime.unregister_session
         going = (unregister(e.session_id, reason=reason) for e in context.roster.list())
-        await asyncio.gather(*going)
+        with suppress(TimeoutError):  # a run that does not end now ends with the realm
+            async with asyncio.timeout(context.grace_s):
+                await asyncio.gather(*going)
         for end in tuple(context.ends.values()):
             await end()
         if context.servers is not None:
