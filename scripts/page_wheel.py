@@ -15,6 +15,7 @@ from typing import Final
 from scripts.wheels import LeftOut, MayImport, Pins
 
 BUILD: Final = "0page"
+LATER: Final = "meerkat-mob-dialects"
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # no clock in a zip: the same code, the same bytes
 PLAIN_FILE: Final = 0o100644 << 16
 COMMANDS: Final = ".dist-info/entry_points.txt"  # a tab has no commands
@@ -36,6 +37,26 @@ def thin(wheel: Path, into: Path, pins: Pins) -> Path:
         old.unlink()
     target = into / wheel.name.replace("-py3-", f"-{BUILD}-py3-")
     write(thinned(files, pins.left_out), target)
+    return target
+
+
+def second(wheel: Path, into: Path, pins: Pins) -> Path:
+    """Write the wheel of what comes later: more modules of the same package."""
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    later = [part for part in pins.left_out if part.later]
+    kept = {
+        path: without_docstrings(content.decode()).encode()
+        for path, content in files.items()
+        if path.endswith(".py") and left(module_of(path), later) is not None
+    }
+    version = wheel.name.split("-")[1]
+    home = f"{LATER.replace('-', '_')}-{version}.dist-info"
+    told = f"Metadata-Version: 2.4\nName: {LATER}\nVersion: {version}\n"
+    kept[f"{home}/METADATA"] = told.encode()
+    kept[f"{home}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    target = into / f"{LATER.replace('-', '_')}-{version}-py3-none-any.whl"
+    write(kept, target)
     return target
 
 

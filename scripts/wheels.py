@@ -40,10 +40,14 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A module of ours, with all below it, that the page's build of our wheel is without."""
+    """A module of ours, with all below it, that the page's build of our wheel is without.
+
+    One that comes ``later`` is in a second wheel, which a page loads when a server is asked.
+    """
 
     module: str
     reason: str
+    later: bool = False
 
 
 class MayImport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

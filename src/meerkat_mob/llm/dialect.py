@@ -50,12 +50,20 @@ class NewDecoder(Protocol):
         ...
 
 
+class Translation(msgspec.Struct, frozen=True):
+    """A request's body, and what reads the answer. No I/O."""
+
+    body: Callable[[LlmRequest], bytes]
+    decoder: NewDecoder
+
+
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of server is spoken to.
 
     ``endpoint`` is the path and the query that follow a base URL, ``{model}`` the model's name in
     it; ``listing`` is where its models are told. ``version`` is the path of a base URL that has
-    none. ``headers`` let a client in, with the key of the server.
+    none. ``headers`` let a client in, with the key of the server. ``translation`` is what is said
+    and heard; it loads when a client is made, for a page brings it only then.
     """
 
     name: DialectName
@@ -64,5 +72,4 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     listing: str
     version: str = ""
     headers: Callable[[Server], Mapping[str, str]]
-    body: Callable[[LlmRequest], bytes]
-    decoder: NewDecoder
+    translation: Callable[[], Translation]

@@ -1,12 +1,11 @@
-"""The dialects there are."""
+"""The dialects there are. What they say and hear is loaded when a client is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from meerkat_mob.llm import anthropic, chat, gemini, responses
-from meerkat_mob.llm.dialect import Dialect, DialectName
+from meerkat_mob.llm.dialect import Dialect, DialectName, Translation
 from meerkat_mob.llm.failures import Server
 
 
@@ -27,6 +26,30 @@ def _gemini(server: Server) -> Mapping[str, str]:
     return {} if server.key is None else {"x-goog-api-key": server.key}
 
 
+def _chat_translation() -> Translation:
+    from meerkat_mob.llm import chat
+
+    return Translation(chat.request_body, chat.ChunkDecoder)
+
+
+def _responses_translation() -> Translation:
+    from meerkat_mob.llm import responses
+
+    return Translation(responses.request_body, responses.ResponseDecoder)
+
+
+def _anthropic_translation() -> Translation:
+    from meerkat_mob.llm import anthropic
+
+    return Translation(anthropic.request_body, anthropic.MessageDecoder)
+
+
+def _gemini_translation() -> Translation:
+    from meerkat_mob.llm import gemini
+
+    return Translation(gemini.request_body, gemini.ContentDecoder)
+
+
 _ALL: Final = (
     Dialect(
         name="chat",
@@ -35,8 +58,7 @@ _ALL: Final = (
         listing="/models",
         version="/v1",
         headers=_bearer,
-        body=chat.request_body,
-        decoder=chat.ChunkDecoder,
+        translation=_chat_translation,
     ),
     Dialect(
         name="responses",
@@ -45,8 +67,7 @@ _ALL: Final = (
         listing="/models",
         version="/v1",
         headers=_bearer,
-        body=responses.request_body,
-        decoder=responses.ResponseDecoder,
+        translation=_responses_translation,
     ),
     Dialect(
         name="anthropic",
@@ -54,8 +75,7 @@ _ALL: Final = (
         endpoint="/v1/messages",
         listing="/v1/models?limit=1000",
         headers=_anthropic,
-        body=anthropic.request_body,
-        decoder=anthropic.MessageDecoder,
+        translation=_anthropic_translation,
     ),
     Dialect(
         name="gemini",
@@ -63,8 +83,7 @@ _ALL: Final = (
         endpoint="/v1beta/models/{model}:streamGenerateContent?alt=sse",
         listing="/v1beta/models?pageSize=1000",
         headers=_gemini,
-        body=gemini.request_body,
-        decoder=gemini.ContentDecoder,
+        translation=_gemini_translation,
     ),
 )
 DIALECTS: Final[Mapping[DialectName, Dialect]] = {dialect.name: dialect for dialect in _ALL}

@@ -47,6 +47,7 @@ class HttpLlm:
         request_s: float | None = None,
     ) -> None:
         self._dialect = spoken = DIALECTS[dialect]
+        self._translation = spoken.translation()
         self._provider = provider
         self._server = Server(
             url=endpoint_of(base_url, endpoint=spoken.endpoint, version=spoken.version),
@@ -103,8 +104,8 @@ class HttpLlm:
 
     async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
         server = self._asked_for(request.model)
-        decoder = self._dialect.decoder(server, salt=str(len(request.messages)))
-        async with self._transport.ask(server, self._dialect.body(request)) as reply:
+        decoder = self._translation.decoder(server, salt=str(len(request.messages)))
+        async with self._transport.ask(server, self._translation.body(request)) as reply:
             if reply.content_type != "text/event-stream":
                 body = await reply.text(WHOLE_ANSWER)
                 for event in self._whole(decoder, reply.content_type, body):

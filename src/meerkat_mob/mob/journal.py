@@ -14,9 +14,8 @@ from typing import Final
 from meerkat_mob.core.events import EventEnvelope
 from meerkat_mob.mob.events import AnyEvent, Lagged, MemberEvent, MobEvent
 from meerkat_mob.mob.facts import Fact, decode_fact, encode_fact
-from meerkat_mob.mob.roster import Roster
-from meerkat_mob.mob.state import MobState, after
-from meerkat_mob.mob.tasks import TaskBoard
+from meerkat_mob.mob.fold import MobFold
+from meerkat_mob.mob.state import MobState
 from meerkat_mob.sessions.ring import Ring
 from meerkat_mob.store.protocol import Append, NewRecord, Record, Store
 
@@ -30,12 +29,11 @@ class Journal:
 
     def __init__(self, mob_id: str, store: Store) -> None:
         self.mob_id: Final = mob_id
-        self.roster: Final = Roster()
-        self.board: Final = TaskBoard()
-        self.state = MobState.CREATING
+        self._fold: Final = MobFold()
+        self.roster: Final = self._fold.roster
+        self.board: Final = self._fold.board
         self._stream = f"mob:{mob_id}"
         self._store = store
-        self._revision = 0
         self._lock = asyncio.Lock()
         self._ring: Ring[MobEvent | MemberEvent] = Ring(WINDOW)
         self._followers: list[Callable[[Fact], None]] = []
@@ -54,8 +52,8 @@ class Journal:
         """
         async with self._lock:
             newest = await self._store.revision(self._stream)
-            while self._revision < newest:
-                for record in await self._store.read(self._stream, after=self._revision):
+            while self._fold.revision < newest:
+                for record in await self._store.read(self._stream, after=self._fold.revision):
                     self._take(record, decode_fact(record.body))
             return newest
 
@@ -72,24 +70,21 @@ class Journal:
             if not facts:
                 return ()
             records = tuple(NewRecord(kind=_tag(fact), body=encode_fact(fact)) for fact in facts)
-            append = Append(stream=self._stream, expected=self._revision, records=records)
+            append = Append(stream=self._stream, expected=self._fold.revision, records=records)
             events: list[MobEvent] = []
 
             def install(kept: tuple[Record, ...]) -> None:
-                events.extend(self._fold(r, f) for r, f in zip(kept, facts, strict=True))
+                events.extend(self._install(r, f) for r, f in zip(kept, facts, strict=True))
 
             await self._store.commit((append,), install=install)
             return tuple(events)
 
     def _take(self, record: Record, fact: Fact) -> None:
-        self._revision = record.seq
-        self.roster.apply(fact)
-        self.board.apply(fact, record.at)
-        self.state = after(self.state, fact)
-        for fold in self._followers:
-            fold(fact)
+        self._fold.take(fact, seq=record.seq, at=record.at)
+        for follow in self._followers:
+            follow(fact)
 
-    def _fold(self, record: Record, fact: Fact) -> MobEvent:
+    def _install(self, record: Record, fact: Fact) -> MobEvent:
         self._take(record, fact)
         event = self._event(record, fact)
         self._ring.append(event)
@@ -106,9 +101,14 @@ class Journal:
     # -- reading -------------------------------------------------------------------------------
 
     @property
+    def state(self) -> MobState:
+        """Where the mob stands."""
+        return self._fold.state
+
+    @property
     def cursor(self) -> int:
         """The cursor of the newest fact."""
-        return self._revision
+        return self._fold.revision
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits for the facts that make something true, or for the end of the mob."""
@@ -127,17 +127,17 @@ class Journal:
         None means from now. A reader that falls behind gets ``Lagged`` with the number of member
         events it missed; facts are never missed, they are read again from the store.
         """
-        cursor = self._revision if after_cursor is None else after_cursor
-        return self._read(cursor, self._ring.end, self._revision)
+        cursor = self._fold.revision if after_cursor is None else after_cursor
+        return self._read(cursor, self._ring.end, self._fold.revision)
 
     async def _read(self, cursor: int, position: int, shown: int) -> AsyncGenerator[AnyEvent, None]:
         """``cursor``: the last fact the reader has. ``shown``: the last one before ``position``."""
-        async for event in self._stored(cursor, self._revision):
+        async for event in self._stored(cursor, self._fold.revision):
             cursor = event.cursor
             yield event
         while await self._ring.wait(position):
             missed, found = self._ring.take(position)
-            newest = self._revision
+            newest = self._fold.revision
             if missed:
                 upto = next((e.cursor - 1 for e in found if isinstance(e, MobEvent)), newest)
                 yield Lagged(skipped=missed - (upto - shown))

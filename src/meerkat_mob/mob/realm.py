@@ -26,9 +26,9 @@ from meerkat_mob.core.tools import Tool
 from meerkat_mob.errors import CapabilityUnavailable, MobExists, MobNotFound
 from meerkat_mob.llm import Catalogue, Clients, LlmClient
 from meerkat_mob.mob.definition import MobDefinition
+from meerkat_mob.mob.kept import kept_mobs
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.offer import Offer
-from meerkat_mob.mob.resuming import kept_mobs
 from meerkat_mob.mob.session_service import for_mobs
 from meerkat_mob.sessions import (
     EphemeralSessionService,

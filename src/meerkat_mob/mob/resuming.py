@@ -29,6 +29,7 @@ from meerkat_mob.mob.facts import (
     MobRedefined,
     decode_fact,
 )
+from meerkat_mob.mob.kept import kept_mobs
 from meerkat_mob.mob.kickoff import first_input, is_unfinished, kick_off
 from meerkat_mob.mob.provisioning import Provision, attach, go_on
 from meerkat_mob.mob.request import SpawnSpec
@@ -55,16 +56,6 @@ async def definition_of(store: Store, mob_id: str) -> MobDefinition:
     if found is None:
         raise MobNotFound(mob_id=mob_id, known=await kept_mobs(store))
     return found
-
-
-async def kept_mobs(store: Store) -> list[str]:
-    """The ids of the mobs whose facts are kept, in order."""
-    names: list[str] = []
-    after: str | None = None
-    while heads := await store.heads("mob:", after=after):
-        after = heads[-1].stream
-        names += [head.stream.removeprefix("mob:") for head in heads]
-    return names
 
 
 async def bring_back(context: MobContext) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +11,12 @@ import click
 
 import meerkat_mob
 from meerkat_mob.surfaces.cli import exit_codes
-from meerkat_mob.surfaces.cli.ending import ended, interrupted
+from meerkat_mob.surfaces.cli.ending import ended
+from meerkat_mob.surfaces.cli.mob_commands import events, ps, resume, status
 from meerkat_mob.surfaces.cli.model_commands import doctor, models, models_file
 from meerkat_mob.surfaces.cli.session_commands import inputs, receipts, sessions
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
-    from meerkat_mob.surfaces.cli.options import RunOptions
     from meerkat_mob.surfaces.cli.streams import Streams
 
 PROGRAM = "meerkat-mob"
@@ -172,7 +169,14 @@ def run(
         shell=shell,
         mcp=mcp,
     )
-    return ended(lambda streams: _run(options, streams), as_json=as_json, debug=debug)
+
+    def play(streams: Streams) -> int:
+        from meerkat_mob.surfaces.cli.interrupting import to_its_end
+        from meerkat_mob.surfaces.cli.run import run as play_out
+
+        return to_its_end(lambda: play_out(options, streams), streams, as_json=as_json)
+
+    return ended(play, as_json=as_json, debug=debug)
 
 
 @cli.command(short_help="Check a definition and show everything that is wrong with it.")
@@ -211,7 +215,7 @@ def completion(shell: Shell) -> int:
     return exit_codes.OK
 
 
-for command in (models, doctor, sessions, inputs, receipts):
+for command in (resume, ps, status, events, sessions, inputs, receipts, models, doctor):
     cli.add_command(command)
 
 
@@ -228,30 +232,3 @@ def invoke(argv: Sequence[str] | None = None) -> int:
     except click.Abort:
         return exit_codes.INTERRUPTED
     return code if isinstance(code, int) else exit_codes.OK
-
-
-def _run(options: RunOptions, streams: Streams) -> int:
-    """Plays a run to its end. Ctrl-C and SIGTERM cancel it, and the realm closes behind it."""
-    from meerkat_mob.surfaces.cli.run import run as play_out
-
-    code = exit_codes.INTERRUPTED
-
-    async def story() -> None:
-        task = asyncio.current_task()
-
-        def stop() -> None:
-            nonlocal code
-            code = exit_codes.TERMINATED
-            if task is not None:
-                task.cancel()
-
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            # where that cannot be (another thread, another system) it ends the process at once
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-        await play_out(options, streams)
-
-    try:
-        asyncio.run(story())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return interrupted(streams, code, as_json=options.json)
-    return exit_codes.OK

@@ -80,6 +80,46 @@ class DoctorOptions(msgspec.Struct, frozen=True, kw_only=True):
     json: bool = False
 
 
+class MobOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob ps`` and ``status``. No mob: the only one of the realm, or all in ``ps``."""
+
+    realm: Path
+    mob: str | None = None
+    json: bool = False
+
+
+class EventsOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob events``: facts behind the cursor ``after``; with ``follow`` new ones too."""
+
+    realm: Path
+    mob: str | None = None
+    after: int = 0
+    follow: bool = False
+    json: bool = False
+
+
+class ResumeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob resume``. Without a task the mob goes on with what was waiting.
+
+    ``model`` answers for every member from now on; without it each has its own.
+    """
+
+    realm: Path
+    mob: str | None = None
+    task: str | None = None
+    to: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    models: Path | None = None
+    timeout: float | None = None
+    root: Path | None = None
+    shell: bool = False
+    mcp: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``meerkat-mob sessions list``. ``labels`` holds ``name=value`` texts."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Final, TypeAlias
 
@@ -21,7 +21,15 @@ from meerkat_mob.agent.mcp import Mcp, McpServers
 from meerkat_mob.agent.shell import Shell
 from meerkat_mob.errors import InvalidParams, MeerkatError, ProfileNotFound
 from meerkat_mob.llm import Catalogue, Clients, LlmClient, known
-from meerkat_mob.mob import AnyEvent, Mob, addressee, default_members, open_realm, spawn_team
+from meerkat_mob.mob import (
+    AnyEvent,
+    Mob,
+    Realm,
+    addressee,
+    default_members,
+    open_realm,
+    spawn_team,
+)
 from meerkat_mob.mob.definition import (
     MobDefinition,
     Pack,
@@ -29,6 +37,7 @@ from meerkat_mob.mob.definition import (
     load_pack,
     warnings_of,
 )
+from meerkat_mob.mob.realm import OpeningRealm
 from meerkat_mob.surfaces.cli.findings import Found, found_in, show_findings
 from meerkat_mob.surfaces.cli.jsonlines import Answer, JsonLines
 from meerkat_mob.surfaces.cli.models import catalogue_of
@@ -152,46 +161,65 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def play(options: RunOptions, plan: Plan, view: View, see: See) -> Played:
-    """Runs the plan to its end; ``see`` is given every event of the mob, in order."""
+class Cast(msgspec.Struct, frozen=True, kw_only=True):
+    """A mob that is there, whom it is about, and what ends the run: an answer."""
+
+    mob: Mob
+    lead: str
+    scene: Scene
+    answer: Callable[[], Awaitable[str]]
+
+
+Watch: TypeAlias = Callable[[Mob, int], None]
+"""Looks at what happens in a mob behind a cursor."""
+Begin: TypeAlias = Callable[[Realm, Watch], Awaitable[Cast]]
+"""Has a mob come to be, and watched as soon as there is something to see."""
+
+
+async def play(opening: Realm | OpeningRealm, begin: Begin, view: View, see: See) -> Played:
+    """Plays to the end; ``see`` is given every event of the mob, in order."""
     watching: asyncio.Task[None] | None = None
+
+    def watch(mob: Mob, after: int) -> None:
+        nonlocal watching
+        watching = asyncio.create_task(_watch(mob, see, after))
+
     try:
-        async with open_realm(
-            options.realm,
-            llm=plan.llm,
-            base_url=options.base_url,
-            api_key=options.api_key,
-            models=plan.models,
-            root=options.root,
-            shell=plan.shell,
-            mcp=plan.mcp,
-        ) as realm:
-            mob = await realm.create_mob(plan.definition)
-            if plan.mcp is not None:
-                show_findings(view.console, await _absent(mob.mcp_servers))
-            watching = asyncio.create_task(_watch(mob, see))
-            await spawn_team(mob, plan.members)
-            view.open(
-                Scene(
-                    mob_id=mob.id,
-                    members=mob.members(),
-                    lead=plan.lead,
-                    task=options.task,
-                    by=plan.by,
-                )
-            )
+        async with opening as realm:
+            cast = await begin(realm, watch)
+            view.open(cast.scene)
             began = now_ms()
-            answer = await _ask(mob, plan.lead, options, watching)
+            answer = await _answer(cast, watching)
             duration_ms = now_ms() - began
     finally:  # the realm has closed the mob's events, so the watcher ends once it has seen them
         if watching is not None:
             await watching
     return Played(
-        mob_id=mob.id, lead=plan.lead, answer=answer, duration_ms=duration_ms, story=view.story
+        mob_id=cast.mob.id,
+        lead=cast.lead,
+        answer=answer,
+        duration_ms=duration_ms,
+        story=view.story,
     )
 
 
-async def _absent(servers: McpServers) -> Sequence[Found]:
+async def _begin(options: RunOptions, plan: Plan, view: View, realm: Realm, watch: Watch) -> Cast:
+    mob = await realm.create_mob(plan.definition)
+    if plan.mcp is not None:
+        show_findings(view.console, await absent_servers(mob.mcp_servers))
+    watch(mob, 0)
+    await spawn_team(mob, plan.members)
+    return Cast(
+        mob=mob,
+        lead=plan.lead,
+        scene=Scene(
+            mob_id=mob.id, members=mob.members(), lead=plan.lead, task=options.task, by=plan.by
+        ),
+        answer=lambda: mob.member(plan.lead).ask(options.task, timeout=options.timeout),
+    )
+
+
+async def absent_servers(servers: McpServers) -> Sequence[Found]:
     """Waits a while, for a task is better given to who has its tools. Who is not there by then."""
     with suppress(TimeoutError):
         async with asyncio.timeout(SERVERS_S):
@@ -208,18 +236,19 @@ async def _absent(servers: McpServers) -> Sequence[Found]:
     ]
 
 
-async def _watch(mob: Mob, see: See) -> None:
-    async with aclosing(mob.events(after=0)) as events:
+async def _watch(mob: Mob, see: See, after: int) -> None:
+    async with aclosing(mob.events(after=after)) as events:
         async for event in events:
             see(event)
 
 
-async def _ask(mob: Mob, lead: str, options: RunOptions, watching: asyncio.Task[None]) -> str:
+async def _answer(cast: Cast, watching: asyncio.Task[None] | None) -> str:
     """The answer. A watcher that fails (its reader has gone) ends the wait with its error."""
-    asking = asyncio.create_task(mob.member(lead).ask(options.task, timeout=options.timeout))
+    asking = asyncio.ensure_future(cast.answer())
+    waited = {asking} if watching is None else {asking, watching}
     try:
-        await asyncio.wait({asking, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done() and watching is not None:
             await watching
         return await asking
     finally:
@@ -234,21 +263,53 @@ async def run(options: RunOptions, streams: Streams) -> None:
     """The whole command. Raises what it ends with; the caller knows its exit code."""
     check_options(options)
     pack = load_pack(options.definition, compat=options.compat)
-    silent = options.quiet or (options.json and streams.out.is_terminal)
-    err = Console(quiet=True, force_terminal=False) if silent else streams.err
+    err = console_of(streams, quiet=options.quiet, as_json=options.json)
     plan = prepare(options, pack, in_terminal=err.is_terminal and not options.json)
     show_findings(err, found_in(warnings_of(pack.diagnostics)))
-    lines = JsonLines(streams.out.file) if options.json else None
+    opening = open_realm(
+        options.realm,
+        llm=plan.llm,
+        base_url=options.base_url,
+        api_key=options.api_key,
+        models=plan.models,
+        root=options.root,
+        shell=plan.shell,
+        mcp=plan.mcp,
+    )
+
+    async def begin(realm: Realm, watch: Watch) -> Cast:
+        return await _begin(options, plan, view, realm, watch)
+
+    view = View(err, shows_answer=streams.out.is_terminal and not options.json)
+    await show(opening, begin, view, streams, as_json=options.json, estimated=plan.llm is not None)
+
+
+def console_of(streams: Streams, *, quiet: bool, as_json: bool) -> Console:
+    """Where the log goes: nowhere when nobody would read it."""
+    silent = quiet or (as_json and streams.out.is_terminal)
+    return Console(quiet=True, force_terminal=False) if silent else streams.err
+
+
+async def show(
+    opening: Realm | OpeningRealm,
+    begin: Begin,
+    view: View,
+    streams: Streams,
+    *,
+    as_json: bool,
+    estimated: bool,
+) -> None:
+    """Plays, and shows it: the log while it happens, then the answer and the sum."""
+    lines = JsonLines(streams.out.file) if as_json else None
 
     def see(event: AnyEvent) -> None:
         view.see(event)
         if lines is not None:
             lines.write(event)
 
-    shows_answer = streams.out.is_terminal and not options.json
-    async with View(err, shows_answer=shows_answer) as view:
+    async with view:
         try:
-            played = await play(options, plan, view, see)
+            played = await play(opening, begin, view, see)
         except MeerkatError as error:
             view.settle(str(error))
             raise
@@ -256,8 +317,8 @@ async def run(options: RunOptions, streams: Streams) -> None:
     if lines is not None:
         lines.write(played.line())
     else:
-        _show_answer(played, view, streams.out, err)
-    _show_summary(played, view, err, estimated=plan.llm is not None)
+        _show_answer(played, view, streams.out, view.console)
+    _show_summary(played, view, view.console, estimated=estimated)
 
 
 def _show_answer(played: Played, view: View, out: Console, err: Console) -> None:

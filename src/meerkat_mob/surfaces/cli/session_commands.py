@@ -24,7 +24,7 @@ def _sessions(context: click.Context, _: click.Parameter, typed: str) -> list[Co
     return [CompletionItem(name, help=told) for name, told in completions(realm, typed)]
 
 
-_realm = click.argument(
+realm_argument = click.argument(
     "realm", type=click.Path(path_type=Path, readable=False), shell_complete=_folders
 )
 _session = click.argument("session", shell_complete=_sessions)
@@ -41,7 +41,7 @@ def sessions() -> None:
 
 
 @sessions.command("list", short_help="List the sessions, the latest first.")
-@_realm
+@realm_argument
 @click.option(
     "--label",
     "labels",
@@ -82,7 +82,7 @@ def list_(
 
 
 @sessions.command(short_help="Show one session and what was said in it.")
-@_realm
+@realm_argument
 @_session
 @click.option(
     "--last", type=click.IntRange(0), metavar="N", help="Only the last N messages. Without it: all."
@@ -102,7 +102,7 @@ def show(*, realm: Path, session: str, last: int | None, as_json: bool, debug: b
 
 
 @sessions.command(short_help="Check that everything is as it was committed.")
-@_realm
+@realm_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_debug
 def verify(*, realm: Path, as_json: bool, debug: bool) -> int:
@@ -118,7 +118,7 @@ def verify(*, realm: Path, as_json: bool, debug: bool) -> int:
 
 
 @sessions.command(short_help="Print a whole session as JSON.")
-@_realm
+@realm_argument
 @_session
 @click.option(
     "--format",
@@ -165,7 +165,7 @@ _one_session = click.argument("session", required=False, shell_complete=_session
 
 
 @click.command(short_help="Show what sessions were given to do.")
-@_realm
+@realm_argument
 @_one_session
 @click.option("--all", "all_", is_flag=True, help="Those that have ended too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -183,7 +183,7 @@ def inputs(*, realm: Path, session: str | None, all_: bool, as_json: bool, debug
 
 
 @click.command(short_help="Hold the receipts of runs against what is stored.")
-@_realm
+@realm_argument
 @_one_session
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_debug

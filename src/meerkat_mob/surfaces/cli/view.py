@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final
 
@@ -125,6 +125,11 @@ class View:
                 self._held = entry
             else:
                 self._print(self.palette.entry(entry))
+
+    def recall(self, events: Iterable[AnyEvent]) -> None:
+        """Takes in what happened before anybody looked, and shows nothing of it."""
+        for event in events:
+            self.story.apply(event)
 
     def settle(self, end: str) -> None:
         """Says what the answer or the error is, so that it is not shown twice."""
