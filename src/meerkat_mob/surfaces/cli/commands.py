@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +11,9 @@ import click
 
 import meerkat_mob
 from meerkat_mob.surfaces.cli import exit_codes
-from meerkat_mob.surfaces.cli.ending import ended, interrupted
+from meerkat_mob.surfaces.cli.ending import ended, until_stopped
 from meerkat_mob.surfaces.cli.model_commands import doctor, models, models_file
+from meerkat_mob.surfaces.cli.proxy_command import proxy
 from meerkat_mob.surfaces.cli.session_commands import inputs, receipts, sessions
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
@@ -211,7 +209,7 @@ def completion(shell: Shell) -> int:
     return exit_codes.OK
 
 
-for command in (models, doctor, sessions, inputs, receipts):
+for command in (models, doctor, sessions, inputs, receipts, proxy):
     cli.add_command(command)
 
 
@@ -231,27 +229,7 @@ def invoke(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: RunOptions, streams: Streams) -> int:
-    """Plays a run to its end. Ctrl-C and SIGTERM cancel it, and the realm closes behind it."""
+    """Plays a run to its end; when it is stopped, the realm closes behind it."""
     from meerkat_mob.surfaces.cli.run import run as play_out
 
-    code = exit_codes.INTERRUPTED
-
-    async def story() -> None:
-        task = asyncio.current_task()
-
-        def stop() -> None:
-            nonlocal code
-            code = exit_codes.TERMINATED
-            if task is not None:
-                task.cancel()
-
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            # where that cannot be (another thread, another system) it ends the process at once
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-        await play_out(options, streams)
-
-    try:
-        asyncio.run(story())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return interrupted(streams, code, as_json=options.json)
-    return exit_codes.OK
+    return until_stopped(play_out(options, streams), streams, as_json=options.json)
