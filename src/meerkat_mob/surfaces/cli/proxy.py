@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from importlib import import_module
 from socket import socket
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # they need the extra ``serve``
     from meerkat_mob.surfaces.http.proxy import Note
     from meerkat_mob.surfaces.http.upstreams import Upstream
 
-NEEDED: Final = frozenset({"httpx2", "starlette", "uvicorn"})
+NEEDED: Final = ("httpx2", "starlette", "uvicorn")
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -60,13 +61,12 @@ def run_proxy(options: ProxyOptions, streams: Streams, *, env: Mapping[str, str]
     Raises ``CapabilityUnavailable`` without the extra ``serve``, and ``InvalidParams`` for options
     and variables that make no sense, or an address that is taken.
     """
-    try:
-        from meerkat_mob.surfaces.http.gate import Doors, origins_of
-        from meerkat_mob.surfaces.http.serving import listen
-        from meerkat_mob.surfaces.http.upstreams import upstreams_of
-    except ModuleNotFoundError as absent:
-        raise _without_serve(absent) from absent
+    _check_installed()
     _check_host(options)
+    from meerkat_mob.surfaces.http.gate import Doors, origins_of
+    from meerkat_mob.surfaces.http.serving import listen
+    from meerkat_mob.surfaces.http.upstreams import upstreams_of
+
     doors = Doors(origins=origins_of(options.origins), host=options.host)
     upstreams = upstreams_of(env, port=options.port)
     with closing(listen(options.host, options.port)) as listening:
@@ -110,14 +110,18 @@ def _check_host(options: ProxyOptions) -> None:
         )
 
 
-def _without_serve(absent: ModuleNotFoundError) -> Exception:
-    if absent.name not in NEEDED:
-        return absent
-    return CapabilityUnavailable(
-        capability="the proxy",
-        why=f"the module {absent.name} is not installed",
-        instead="pip install 'meerkat-mob[serve]' adds it",
-    )
+def _check_installed() -> None:
+    try:
+        for name in NEEDED:
+            import_module(name)
+    except ModuleNotFoundError as absent:
+        if absent.name not in NEEDED:
+            raise
+        raise CapabilityUnavailable(
+            capability="the proxy",
+            why=f"the module {absent.name} is not installed",
+            instead="pip install 'meerkat-mob[serve]' adds it",
+        ) from absent
 
 
 # -- in words --------------------------------------------------------------------------------------
