@@ -88,8 +88,8 @@ def deltas(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def in_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same as events of Anthropic's, whose results of tools stand in messages of the user."""
-    content: Any = messages[-1]["content"]
-    block = content[-1] if isinstance(content, list) else {"type": "text", "text": content}
+    content: str | list[dict[str, Any]] = messages[-1]["content"]
+    block = {"type": "text", "text": content} if isinstance(content, str) else content[-1]
     role = "tool" if block["type"] == "tool_result" else "user"
     parts: list[list[dict[str, Any]]] = []
     for told in deltas([{"role": role, "content": str(block)}]):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import httpx2
 import msgspec
 import pytest
+from starlette.types import Message, Scope
 
 from meerkat_mob.llm import HttpLlm, choose, open_client
 from meerkat_mob.llm.dialect import DialectName
-from meerkat_mob.llm.proxied import decode_fault
+from meerkat_mob.llm.dialects import DIALECTS
+from meerkat_mob.llm.proxied import FAULTS, decode_fault
+from meerkat_mob.surfaces.http.gate import Doors
 from meerkat_mob.surfaces.http.passing import MOST_OF_A_REQUEST
-from meerkat_mob.surfaces.http.proxy import Note
+from meerkat_mob.surfaces.http.proxy import Note, open_proxy
+from meerkat_mob.surfaces.http.upstreams import upstreams_of
 from tests.llm.every_dialect import EVERY, HELLO, events_in
 from tests.llm.kit import answer_of, asking, calls_in, failure_of, text_in
 from tests.llm.loopback_server import (
@@ -27,6 +32,7 @@ from tests.llm.loopback_server import (
     serving,
     whole,
 )
+from tests.surfaces.cli.kit import ROOT
 from tests.surfaces.http.kit import KEYS, PAGE, asked, at, proxying
 
 pytestmark = pytest.mark.loopback
@@ -72,6 +78,22 @@ async def test_every_dialect_is_asked_through_it_with_its_own_key(
     assert b"hi" in one.body
     assert (note.method, note.status, note.whole) == ("POST", 200, True)
     assert "?" not in note.path
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_a_client_learns_through_it_which_models_there_are(dialect: DialectName) -> None:
+    form = "models" if dialect == "gemini" else "data"
+    telling = whole(200, "application/json", f'{{"{form}":[{{"id":"m-1"}}]}}')
+    async with serving(telling) as server, proxying(at(server.address)) as it:
+        client = HttpLlm(it.address + BASES[dialect], dialect=dialect)
+        assert await client.models() == ("m-1",)
+        await client.aclose()
+    (one,) = server.asked
+    version = "/v1beta" if dialect == "gemini" else "/v1"
+    path = DIALECTS[dialect].listing.removeprefix(version)
+    assert (one.method, one.path) == ("GET", version + path)
+    name, value = OWN_KEYS[dialect]
+    assert one.headers[name] == value
 
 
 async def test_the_models_of_a_provider_can_be_listed_and_request_ids_come_back() -> None:
@@ -162,6 +184,7 @@ async def test_what_speaks_of_one_connection_or_of_cookies_does_not_come_back() 
         "keep-alive: timeout=5",
         "set-cookie: a=b",
         "access-control-allow-origin: *",
+        "access-control-allow-credentials: true",
         "strict-transport-security: max-age=1",
         "server: theirs",
     )
@@ -172,6 +195,7 @@ async def test_what_speaks_of_one_connection_or_of_cookies_does_not_come_back() 
     assert kept.items() <= dict(told.headers).items()
     assert told.headers["anthropic-ratelimit-requests-reset"] == "soon"
     gone = {"x-hop", "keep-alive", "set-cookie", "strict-transport-security", "server"}
+    gone.add("access-control-allow-credentials")
     assert gone & set(told.headers) == set()
     assert told.headers["access-control-allow-origin"] == PAGE
 
@@ -449,6 +473,56 @@ async def test_no_key_is_in_anything_that_it_says() -> None:
     assert len(told) == 6
     for secret in (*KEYS.values(), "of-the-page"):
         assert secret not in " ".join(told)
+
+
+async def test_what_a_page_says_is_passed_on_byte_for_byte() -> None:
+    async with serving(MODELS) as server, proxying(at(server.address)) as it:
+        odd = [(b"anthropic-beta", "é".encode()), (b"anthropic-version", b"of-tomorrow")]
+        async with httpx2.AsyncClient() as client:
+            url = f"{it.address}/anthropic/v1/messages"
+            told = await client.post(url, content="naïve", headers=odd)
+    assert told.status_code == 200
+    (one,) = server.asked
+    assert one.headers["anthropic-beta"] == "é"
+    assert one.headers["anthropic-version"] == "of-tomorrow"
+    assert one.body.decode() == "naïve"
+
+
+async def test_an_error_of_ours_is_noted_by_its_kind() -> None:
+    notes: list[Note] = []
+
+    async def called(scope: Scope) -> list[Message]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            raise KeyError("sk-secret")
+
+        doors = Doors(origins=frozenset(), host="127.0.0.1")
+        async with open_proxy(upstreams_of(KEYS), doors, notes.append) as app:
+            with pytest.raises(KeyError):
+                await app(scope, receive, send)
+        return sent
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/openai/responses",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 9),
+    }
+    assert await called(scope) == []
+    assert [(one.fault, one.status) for one in notes] == [("KeyError", None)]
+
+
+def test_the_page_about_it_has_the_same_table() -> None:
+    page = (ROOT / "docs" / "browser.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| (\d+) \|", page, flags=re.MULTILINE)
+    told = {code: int(status) for codes, status in rows for code in re.findall("[a-z_]+", codes)}
+    assert told == {code: row.status for code, row in FAULTS.items()}
 
 
 async def test_many_members_are_answered_at_once() -> None:

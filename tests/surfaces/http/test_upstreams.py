@@ -23,7 +23,8 @@ def targets(upstream: Upstream) -> list[str]:
 def test_every_provider_with_a_home_has_a_way_for_every_dialect_spoken_there() -> None:
     assert set(CALLS) == set(HOMES)
     passing = {call.endpoint for calls in CALLS.values() for call in calls}
-    assert {one.endpoint.partition("?")[0] for one in DIALECTS.values()} <= passing
+    needed = {told for one in DIALECTS.values() for told in (one.endpoint, one.listing)}
+    assert {told.partition("?")[0] for told in needed} <= passing
 
 
 def test_without_any_address_they_lead_to_the_providers() -> None:

@@ -171,7 +171,9 @@ def _start_in_words(started: Listening, out: Console) -> Iterator[Text]:
 
 def _logged(note: Note) -> Text:
     """A request in one line: method, path, status, how long it took."""
-    if note.status is None:
+    if note.fault is not None:
+        end = (f"{note.fault}, a fault of meerkat-mob: report it", BAD)
+    elif note.status is None:
         end = ("left", QUIET)
     elif not note.whole:
         end = (f"{note.status} cut off", WARN)

@@ -92,13 +92,23 @@ class Passing:
             return key_missing(self._upstream)
         query = urlencode([(k, v) for k, v in parse_qsl(request.url.query) if k in _ASKED_ON])
         model: str = request.path_params.get("model", "")
-        passed_on = {k: v for k, v in request.headers.items() if k in _PASSED_ON}
         return httpx2.Request(
             self._call.method,
             self._upstream.target(self._call, model=model, query=query),
-            headers={**self._upstream.headers, **passed_on, **_OUR_OWN},
+            headers=self._headers(request),
             content=bytes(body) or None,
         )
+
+    def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """What the page may say as it says it, what it must, and the key."""
+        said = [(k, v) for k, v in request.headers.raw if k.decode("latin-1") in _PASSED_ON]
+        needed = {**self._upstream.headers, **_OUR_OWN}
+        names = {name for name, _ in said}
+        return said + [
+            (name.encode(), value.encode())
+            for name, value in needed.items()
+            if name.encode() not in names
+        ]
 
     async def _pass(
         self, asked: httpx2.Request, scope: Scope, receive: Receive, send: Send

@@ -31,7 +31,8 @@ PREFLIGHT_S: Final = 600
 class Note(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request, as it is logged. ``status`` is None when nobody waited for an answer.
 
-    ``whole`` is false for an answer that was cut off, on either side.
+    ``whole`` is false for an answer that was cut off, on either side. ``fault`` is the kind of an
+    error of ours, which is never expected.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int | None
     whole: bool
     ms: int
+    fault: str | None = None
 
 
 Noting: TypeAlias = Callable[[Note], None]
@@ -111,7 +113,7 @@ def _gated(app: ASGIApp, doors: Doors) -> ASGIApp:
 def _noted(app: ASGIApp, note: Noting) -> ASGIApp:
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
         clock = asyncio.get_running_loop().time
-        began, status, whole = clock(), None, False
+        began, status, whole, fault = clock(), None, False, None
 
         async def sent(message: Message) -> None:
             nonlocal status, whole
@@ -123,9 +125,19 @@ def _noted(app: ASGIApp, note: Noting) -> ASGIApp:
 
         try:
             await app(scope, receive, sent)
+        except Exception as error:
+            fault = type(error).__name__  # its words could hold what is not to be logged
+            raise  # the server answers 500, or cuts the answer off
         finally:
-            ms = round((clock() - began) * 1000)
-            method, path = scope["method"], scope["path"]
-            note(Note(method=method, path=path, status=status, whole=whole, ms=ms))
+            note(
+                Note(
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    whole=whole,
+                    ms=round((clock() - began) * 1000),
+                    fault=fault,
+                )
+            )
 
     return noting
