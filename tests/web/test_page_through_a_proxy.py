@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from meerkat_mob.llm.dialect import DialectName
 from tests.llm.every_dialect import EVERY, HELLO, events_in
 from tests.surfaces.cli.proxy_process import KEY, asking_at, running
+from tests.surfaces.http.kit import BASES
 from tests.web import chat_team, model_server
 from tests.web.test_page import SOON_MS, ask_server, lenient, opened, with_pair
 
@@ -39,12 +40,6 @@ async def ask(base_url, server):
     return json.dumps(told)
 
 """
-BASES: dict[DialectName, str] = {
-    "anthropic": "/anthropic",
-    "chat": "/openai/chat/completions",
-    "gemini": "/gemini",
-    "responses": "/openai",
-}
 
 
 @pytest.mark.parametrize(

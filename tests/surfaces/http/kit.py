@@ -9,13 +9,29 @@ from contextlib import asynccontextmanager, suppress
 import httpx2
 import msgspec
 
+from meerkat_mob.llm.dialect import DialectName
+from meerkat_mob.llm.proxied import decode_fault
 from meerkat_mob.surfaces.http.gate import Doors, origins_of
 from meerkat_mob.surfaces.http.proxy import Note, open_proxy
 from meerkat_mob.surfaces.http.serving import address_of, listen, serve
 from meerkat_mob.surfaces.http.upstreams import upstreams_of
+from tests.llm.loopback_server import whole
 
 PAGE = "http://localhost:8000"
 KEYS = {f"{name}_API_KEY": f"key-of-{name}" for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
+BASES: dict[DialectName, str] = {
+    "anthropic": "/anthropic",
+    "chat": "/openai/v1/chat/completions",
+    "gemini": "/gemini",
+    "responses": "/openai",
+}
+OWN_KEYS: dict[DialectName, tuple[str, str]] = {
+    "anthropic": ("x-api-key", "key-of-ANTHROPIC"),
+    "chat": ("authorization", "Bearer key-of-OPENAI"),
+    "gemini": ("x-goog-api-key", "key-of-GEMINI"),
+    "responses": ("authorization", "Bearer key-of-OPENAI"),
+}
+MODELS = whole(200, "application/json", '{"data":[]}', "x-request-id: r-1")
 
 
 class Proxied(msgspec.Struct):
@@ -70,3 +86,9 @@ async def asked(
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
         return await client.request(method, url, content=body, headers=named)
+
+
+def code_in(answer: httpx2.Response) -> str | None:
+    """Which fault of the proxy an answer is, if it is one."""
+    fault = decode_fault(answer.text)
+    return fault.code if fault else None
