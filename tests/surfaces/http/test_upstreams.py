@@ -39,6 +39,9 @@ def test_without_any_address_they_lead_to_the_providers() -> None:
             "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent",
             "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
             "https://generativelanguage.googleapis.com/v1beta/models",
+            "https://generativelanguage.googleapis.com/v1/models/m:streamGenerateContent",
+            "https://generativelanguage.googleapis.com/v1/models/m:generateContent",
+            "https://generativelanguage.googleapis.com/v1/models",
         ],
     ]
 
@@ -54,7 +57,6 @@ def test_without_any_address_they_lead_to_the_providers() -> None:
         ("anthropic", "http://h", "http://h/v1"),
         ("anthropic", "http://h/gate/v1", "http://h/gate/v1"),
         ("anthropic", "http://h/v1/messages", "http://h/v1"),
-        ("gemini", "http://h/v1beta", "http://h/v1beta"),
     ],
 )
 def test_an_address_of_the_environment_is_taken_in_the_usual_forms(
@@ -63,6 +65,16 @@ def test_an_address_of_the_environment_is_taken_in_the_usual_forms(
     upstream = of(name, **{f"{name.upper()}_BASE_URL": given})
     assert targets(upstream)[-1] == f"{root}/models"
     assert all(target.startswith(f"{root}/") for target in targets(upstream))
+
+
+def test_a_version_that_an_address_ends_with_is_not_said_twice() -> None:
+    for given in ("http://h", "http://h/v1beta", "http://h/v1beta/models"):
+        upstream = of("gemini", GEMINI_BASE_URL=given)
+        assert targets(upstream)[:3] == [
+            "http://h/v1beta/models/m:streamGenerateContent",
+            "http://h/v1beta/models/m:generateContent",
+            "http://h/v1beta/models",
+        ]
 
 
 def test_what_an_address_asks_goes_along() -> None:

@@ -41,6 +41,9 @@ CALLS: Final[Mapping[Provider, tuple[Call, ...]]] = {
         Call(method="POST", endpoint="/v1beta/models/{model}:streamGenerateContent"),
         Call(method="POST", endpoint="/v1beta/models/{model}:generateContent"),
         Call(method="GET", endpoint="/v1beta/models"),
+        Call(method="POST", endpoint="/v1/models/{model}:streamGenerateContent"),
+        Call(method="POST", endpoint="/v1/models/{model}:generateContent"),
+        Call(method="GET", endpoint="/v1/models"),
     ),
 }
 
