@@ -118,7 +118,7 @@ async def deltas(dialect: Dialect, rounds: int) -> Figure:
             msgspec.json.decode(data)
 
     async def ours() -> None:
-        decoder = dialect.decoder(SERVER, salt="")
+        decoder = dialect.translation().decoder(SERVER, salt="")
         for data in events:
             for _ in decoder.feed(data):
                 pass
@@ -130,13 +130,13 @@ async def deltas(dialect: Dialect, rounds: int) -> Figure:
 async def requests(dialect: Dialect, rounds: int) -> Figure:
     """A request with a long history, beside encoding the same messages."""
     history = a_history()
-    request = LlmRequest(model="m", messages=history)
+    request, body = LlmRequest(model="m", messages=history), dialect.translation().body
 
     async def floor() -> None:
         msgspec.json.encode(history)
 
     async def ours() -> None:
-        dialect.body(request)
+        body(request)
 
     bare, spent = await take_turns(rounds, floor, ours)
     what = f"request with {MESSAGES:,} messages, {dialect.name} / encoding them"

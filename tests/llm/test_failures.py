@@ -12,7 +12,9 @@ from meerkat_mob.llm.failures import (
     reported,
     retry_after_ms,
     status_failure,
+    words_of,
 )
+from meerkat_mob.llm.proxied import FAULTS, FaultCode, ProxyFault, encode_fault
 
 SERVER = Server(
     url="http://here/v1/chat/completions",
@@ -45,6 +47,32 @@ def test_a_status_says_what_failed_and_whether_to_try_again(
     assert hint in error.hint
     assert "its own words" in str(error)
     assert "sk-secret" not in str(error)
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_what_a_proxy_says_for_itself_is_not_told_as_the_servers_fault(code: FaultCode) -> None:
+    body = encode_fault(ProxyFault(code=code, detail="so it is", hint="do that")).decode()
+    row = FAULTS[code]
+    error = status_failure(SERVER, row.status, body=body)
+    assert str(error) == (
+        f"openai: http://here/v1/chat/completions answered {row.status}: so it is; do that"
+    )
+    assert (error.reason, error.retryable) == (row.reason, row.retryable)
+    assert words_of(body) == "so it is; do that"  # as clients of others show it
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":{"type":"meerkat_mob_proxy","code":"of_tomorrow","message":"m"}}',
+        '{"error":{"type":"meerkat_mob_proxy"}}',
+        '{"error":{"type":"else","code":"key_missing","message":"m","detail":"d","hint":"h"}}',
+        '{"error":"m"}',
+        "",
+    ],
+)
+def test_what_no_proxy_of_this_version_said_is_the_servers_own(body: str) -> None:
+    assert status_failure(SERVER, 503, body=body).retryable
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -1,6 +1,7 @@
-"""A chat-completions server on loopback that plays a team of two: it calls tools, and streams.
+"""A model server on loopback that plays a team of two: it calls tools, and streams.
 
-It reads from each request whose turn it is, keeps no state, and knows whom it lets in.
+It speaks chat completions, and Anthropic's dialect where it is asked for messages. It reads from
+each request whose turn it is, keeps no state, and knows whom it lets in.
 """
 
 import json
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+
+from tests.llm.anthropic import kit
+from tests.llm.loopback_server import event
 
 
 class ChatTeam(ThreadingHTTPServer):
@@ -26,7 +30,7 @@ class ChatTeam(ThreadingHTTPServer):
 
 
 class Chat(BaseHTTPRequestHandler):
-    """Answers in the OpenAI dialect."""
+    """Answers in the dialect it is asked in."""
 
     @property
     def team(self) -> ChatTeam:
@@ -41,8 +45,12 @@ class Chat(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """One model call."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.team.asked.append((self.path, self.headers["authorization"], body))
+        key = self.headers["authorization"] or self.headers["x-api-key"]
+        self.team.asked.append((self.path, key, body))
         self._begin(200)
+        if self.path.endswith("/messages"):
+            self.wfile.write(b"".join(map(event, in_messages(body["messages"]))))
+            return
         for delta in deltas(body["messages"]):
             self._send({"choices": [{"index": 0, "delta": delta}]})
         nothing: dict[str, str] = {}
@@ -76,6 +84,22 @@ def deltas(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if "COMMS MESSAGE from pair/worker" in text:
         return [{"content": "The **model** "}, {"content": "says: done."}]
     return [{"content": "Let me see. "}, calling("worker", "Please do it.")]
+
+
+def in_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same as events of Anthropic's, whose results of tools stand in messages of the user."""
+    content: str | list[dict[str, Any]] = messages[-1]["content"]
+    block = {"type": "text", "text": content} if isinstance(content, str) else content[-1]
+    role = "tool" if block["type"] == "tool_result" else "user"
+    parts: list[list[dict[str, Any]]] = []
+    for told in deltas([{"role": role, "content": str(block)}]):
+        if "content" in told:
+            parts.append(kit.say(len(parts), told["content"]))
+        for call in told.get("tool_calls", ()):
+            named = call["function"]
+            parts.append(kit.use(len(parts), named["name"], named["arguments"]))
+    calls = any(part[0]["content_block"]["type"] == "tool_use" for part in parts)
+    return kit.stream(*parts, end=kit.ended("tool_use" if calls else "end_turn"))
 
 
 def calling(to: str, body: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tests.llm.loopback_server import (
     saying_nothing,
     serving,
 )
+from tests.surfaces.cli.proxy_process import running
 
 pytestmark = pytest.mark.loopback
 
@@ -30,8 +31,8 @@ from meerkat_mob.core.messages import UserMessage
 from meerkat_mob.llm import LlmRequest, HttpLlm
 from pyodide.http import pyfetch
 
-async def cancel(address):
-    client = HttpLlm(address)
+async def cancel(address, asked_at):
+    client = HttpLlm(asked_at)
     request = LlmRequest(model="m", messages=[UserMessage(content="hi")])
     heard = asyncio.Event()
 
@@ -48,7 +49,7 @@ async def cancel(address):
         await task
     await client.aclose()
 
-await cancel({address!r})
+await cancel({address!r}, {asked_at!r})
 """
 
 
@@ -86,13 +87,32 @@ class Beside:
         self._ready.wait()
         return self.address
 
-    def __exit__(self, *_: object) -> None:
+    def wait(self) -> None:
+        """Until its story has ended, the one way or the other."""
         self._thread.join()
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
 
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_cancelled_call_is_cut_off_on_the_wire(python: Callable[[str], str], begun: bool) -> None:
     beside = Beside(begun=begun)
-    with beside as address:
-        python(CANCEL.format(address=address, begun=begun))
+    with beside as server:
+        python(CANCEL.format(address=server, asked_at=server, begun=begun))
+    assert beside.hung_up, "the server still had a listener"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_it_is_cut_off_behind_a_proxy_too(
+    python: Callable[[str], str], address: str, begun: bool
+) -> None:
+    beside = Beside(begun=begun)
+    with (
+        beside as server,
+        running("--origin", address, env={"OPENAI_BASE_URL": server}) as proxy,
+    ):
+        asked_at = f"{proxy.address}/openai/chat/completions"
+        python(CANCEL.format(address=server, asked_at=asked_at, begun=begun))
+        beside.wait()
     assert beside.hung_up, "the server still had a listener"

@@ -21,6 +21,7 @@ from meerkat_mob.core.hooks import (
     HookPoint,
 )
 from meerkat_mob.errors import CapabilityUnavailable, HookExecutionFailed, InvalidParams
+from meerkat_mob.llm.base_url import is_loopback
 
 Method: TypeAlias = Literal["POST", "PUT", "PATCH"]
 MOST_TOLD: Final = 2000
@@ -71,7 +72,7 @@ def _sender(hook_id: str, url: str, method: Method, headers: Mapping[str, str]) 
     _insist_on_http()
     import httpx2  # noqa: PLC0415 (an extra, so not before it is needed)
 
-    from meerkat_mob.llm.transport import is_loopback, told  # noqa: PLC0415 (imports it too)
+    from meerkat_mob.llm.transport import told  # noqa: PLC0415 (imports it too)
 
     try:
         target = httpx2.URL(url)

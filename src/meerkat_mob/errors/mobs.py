@@ -99,7 +99,10 @@ class MobExists(MobError):
     code = "MOB_EXISTS"
 
     def __init__(self, *, mob_id: str) -> None:
-        super().__init__(f"mob {mob_id!r} exists in this realm: choose another id (run takes --id)")
+        super().__init__(
+            f"mob {mob_id!r} exists in this realm: bring it back (realm.resume_mob, or "
+            "'meerkat-mob resume'), or choose another id (run takes --id)"
+        )
         self.mob_id = mob_id
 
 

@@ -7,6 +7,7 @@ far as it is not there yet. So these are one server: ``http://localhost:11434``,
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 from meerkat_mob.errors import InvalidParams
@@ -32,6 +33,17 @@ def endpoint_of(base_url: str, *, endpoint: str, version: str) -> str:
     path = _without(parts.path.rstrip("/"), tail, version)
     query = "&".join(part for part in (parts.query, asked) if part)
     return urlunsplit((parts.scheme, parts.netloc, path + tail, query, ""))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as far as its name says; no proxy stands before it."""
+    name = host.strip("[]").removesuffix(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _without(path: str, tail: str, version: str) -> str:

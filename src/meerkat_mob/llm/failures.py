@@ -15,6 +15,7 @@ import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.errors import LlmFailed, LlmUnreachable
+from meerkat_mob.llm.proxied import decode_fault
 
 _TOLD: Final = 300
 """Characters of a server's own words that an error repeats."""
@@ -55,7 +56,16 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 def status_failure(
     server: Server, status: int, *, body: str = "", retry_after: str | None = None
 ) -> LlmFailed:
-    """An answer with an error status."""
+    """An answer with an error status, the model server's own or one of a proxy before it."""
+    if fault := decode_fault(body):
+        return LlmFailed(
+            provider=server.provider,
+            reason=fault.row.reason,
+            detail=f"{server.url} answered {status}: {fault.detail}",
+            hint=fault.hint,
+            retryable=fault.row.retryable,
+            status=status,
+        )
     said = words_of(body)
     detail = f"{server.url} answered {status}" + (f": {said}" if said else "")
     hint = _hint(server, status, body)
@@ -170,7 +180,8 @@ def not_answering(server: Server, why: str) -> LlmFailed:
             detail="this page could not reach it: nothing answers there, or it does not let this "
             f"page in (CORS), or this page is https and it is http ({_cut(why)})",
             hint="start it; allow this page's origin on it (for Ollama OLLAMA_ORIGINS, for vLLM "
-            "--allowed-origins, in LM Studio the CORS switch); from an https page use https",
+            "--allowed-origins, in LM Studio the CORS switch, for meerkat-mob proxy --origin); "
+            "from an https page use https",
             retryable=False,
         )
     return LlmUnreachable(

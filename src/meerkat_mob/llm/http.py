@@ -52,7 +52,7 @@ class HttpLlm:
         self._server = Server(
             url=endpoint_of(base_url, endpoint=spoken.endpoint, version=spoken.version),
             provider=provider,
-            key=_key(api_key),
+            key=key_as_given(api_key),
             key_variables=key_variables,
             in_page=_target.IN_BROWSER,
             speaks=spoken.speaks,
@@ -166,13 +166,16 @@ class HttpLlm:
         await self._transport.aclose()
 
 
-def _key(given: str | None) -> str | None:
-    """The key without the blanks that files and shells add; an empty one is none."""
+def key_as_given(given: str | None, *, path: str = "api_key") -> str | None:
+    """The key without the blanks that files and shells add; an empty one is none.
+
+    Raises ``InvalidParams`` at ``path`` for what no header can carry.
+    """
     key = (given or "").strip()
     if not (key.isascii() and key.isprintable()):
         raise InvalidParams(
             what="the API key holds characters that no key has",
-            path="api_key",
+            path=path,
             hint="copy it anew, on one line",
         )
     return key or None

@@ -6,14 +6,17 @@ cannot be answered is an error that names the variable, the flag and the way to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.core.provider_names import Provider, infer_provider
 from meerkat_mob.errors import InvalidParams, LlmFailed, LlmKeyMissing
+from meerkat_mob.llm.base_url import is_loopback
 from meerkat_mob.llm.catalogue import Catalogue
 from meerkat_mob.llm.client import LlmClient
 from meerkat_mob.llm.dialect import DialectName
@@ -56,6 +59,8 @@ HOMES: Final[Mapping[Provider, Home]] = {
         urls=("GEMINI_BASE_URL",),
     ),
 }
+_NAMED: Final = re.compile(r"/(?:(anthropic)|gemini)(?:/v\d\w*)?$")
+"""How the path of a base URL ends, with or without a version, when it names its dialect."""
 ANYBODY: Final = HOMES["openai"]
 """Whose variables tell of servers that have the models of others, too."""
 
@@ -92,7 +97,7 @@ def choose(
     """The client for a model. What is given wins over the environment (CLI-4).
 
     A base URL that is given is asked for every model, key or no key, in ``dialect``, or in the one
-    whose endpoint it ends with, or else in chat completions. Without one, ``server`` is asked: one
+    that its end tells, or else in chat completions. Without one, ``server`` is asked: one
     of ``models``, or the URL of another; it is a team's word, so no key goes to such a URL. Then
     the server that ``models`` names for the model. Then the home of its provider, which its name
     tells if ``provider`` does not; the rest is asked for at ``OPENAI_BASE_URL``. Raises
@@ -108,14 +113,14 @@ def choose(
         return _on(server, model, provider, catalogue, known)
     home = HOMES.get(provider)
     if not base_url and home is not None and home is not ANYBODY:
-        url, key = _first(known, home.urls), api_key or _first(known, home.keys)
+        url, key = first_set(known, home.urls), api_key or first_set(known, home.keys)
         if url is not None or key is not None:
             return _at(url or home.base_url, dialect or home.dialect, provider, key)
-    if url := base_url or _first(known, ANYBODY.urls):
+    if url := base_url or first_set(known, ANYBODY.urls):
         spoken = dialect or _dialect_in(url)
-        return _at(url, spoken, provider, api_key or _first(known, _keys_for(spoken)))
+        return _at(url, spoken, provider, api_key or first_set(known, _keys_for(spoken)))
     if home is not None:
-        if key := api_key or _first(known, home.keys):
+        if key := api_key or first_set(known, home.keys):
             return _at(home.base_url, dialect or home.dialect, provider, key)
         raise LlmKeyMissing(provider=provider, model=model, variables=home.keys)
     raise LlmFailed(
@@ -181,7 +186,7 @@ def _on(
             hint=f"put [servers.{server}] into your models file (docs/models.md)",
         )
     variables = () if found.key is UNSET else (found.key,)
-    key = _first(env, variables)
+    key = first_set(env, variables)
     if variables and key is None:
         raise LlmKeyMissing(provider=server, model=model, variables=variables)
     spoken = _dialect_in(found.base_url) if found.dialect is UNSET else found.dialect
@@ -205,7 +210,10 @@ def _keys_for(dialect: DialectName) -> tuple[str, ...]:
 
 
 def _dialect_in(base_url: str) -> DialectName:
-    """The dialect whose endpoint a URL ends with, or that is spoken at a provider's home."""
+    """The dialect whose endpoint or name a URL ends with, or that is spoken at a provider's home.
+
+    ``/openai`` names none: many serve chat completions there. It is our own proxy on loopback.
+    """
     path = base_url.partition("?")[0].strip().rstrip("/")
     ending = [one for one in DIALECTS.values() if path.endswith(one.endpoint.partition("?")[0])]
     if ending:
@@ -213,9 +221,16 @@ def _dialect_in(base_url: str) -> DialectName:
     for home in HOMES.values():
         if path.startswith(home.base_url):
             return home.dialect
-    return "chat"
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return "chat"
+    if named := _NAMED.search(parts.path):
+        return "anthropic" if named[1] else "gemini"
+    of_our_proxy = parts.path == "/openai" and is_loopback(parts.hostname or "")
+    return "responses" if of_our_proxy else "chat"
 
 
-def _first(env: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+def first_set(env: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     """The value of the first variable that has one; blank is none."""
     return next((env[name].strip() for name in names if env.get(name, "").strip()), None)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from ipaddress import ip_address
 from typing import Final
 
 import httpx2
 import msgspec
 
 from meerkat_mob.errors import LlmFailed
+from meerkat_mob.llm.base_url import is_loopback
 from meerkat_mob.llm.failures import (
     Server,
     broken_off,
@@ -162,23 +162,16 @@ class HttpTransport:
     def _open(self) -> httpx2.AsyncClient:
         if self._client is None:
             try:
-                self._client = self._new_client()
+                self._client = new_client(
+                    self._server.url,
+                    headers=self._headers,
+                    connect_s=self._connect_s,
+                    request_s=self._request_s,
+                    in_page=self._server.in_page,
+                )
             except (ImportError, ValueError, httpx2.InvalidURL) as fault:
                 raise not_usable(self._server, told(fault)) from fault
         return self._client
-
-    def _new_client(self) -> httpx2.AsyncClient:
-        url = httpx2.URL(self._server.url)
-        # llama.cpp promises to keep a connection and closes it: the next call would run into that.
-        # Only where a new one is dear, because of TLS, is it worth being kept.
-        kept = KEPT_CONNECTIONS if url.scheme == "https" else 0
-        return httpx2.AsyncClient(
-            headers=self._headers,
-            timeout=httpx2.Timeout(self._request_s, connect=self._connect_s, pool=None),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=kept),
-            trust_env=not is_loopback(url.host),  # whence come proxies
-            transport=_page_fetch() if self._server.in_page else None,
-        )
 
     async def aclose(self) -> None:
         """Closes the connections. Idempotent; a later call opens new ones."""
@@ -187,21 +180,35 @@ class HttpTransport:
             await client.aclose()
 
 
+def new_client(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    connect_s: float = CONNECT_S,
+    request_s: float = REQUEST_S,
+    in_page: bool = False,
+) -> httpx2.AsyncClient:
+    """Connections to the server of a URL; none is open yet.
+
+    Raises what httpx2 raises for a way out that the environment names and that cannot be taken.
+    """
+    server = httpx2.URL(url)
+    # llama.cpp promises to keep a connection and closes it: the next call would run into that.
+    # Only where a new one is dear, because of TLS, is it worth being kept.
+    kept = KEPT_CONNECTIONS if server.scheme == "https" else 0
+    return httpx2.AsyncClient(
+        headers=headers,
+        timeout=httpx2.Timeout(request_s, connect=connect_s, pool=None),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=kept),
+        trust_env=not is_loopback(server.host),  # whence come proxies
+        transport=_page_fetch() if in_page else None,
+    )
+
+
 def _page_fetch() -> httpx2.AsyncBaseTransport:
     from meerkat_mob.llm.page_fetch import PageFetch  # noqa: PLC0415 (only a page has fetch)
 
     return PageFetch()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as far as its name says; no proxy stands before it."""
-    name = host.strip("[]").removesuffix(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def told(fault: Exception) -> str:

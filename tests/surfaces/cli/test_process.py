@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -35,7 +35,7 @@ def finished(*argv: str, path: Path | None = None) -> subprocess.CompletedProces
     )
 
 
-def started(argv: Sequence[str]) -> subprocess.Popen[str]:
+def started(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """It hears an interrupt, as it would in a terminal, also when the suite itself does not.
 
     A shell starts what it puts in the background with SIGINT ignored, and all below inherit that;
@@ -49,6 +49,7 @@ def started(argv: Sequence[str]) -> subprocess.Popen[str]:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env=env,
         )
     finally:
         signal.signal(signal.SIGINT, before)
@@ -70,7 +71,9 @@ def test_the_version_is_the_package_s() -> None:
 def test_help_names_every_command_and_loads_no_terminal_library() -> None:
     ended = finished("--help")
     assert ended.returncode == 0
-    assert [n for n in ("run", "validate", "sessions", "completion") if n not in ended.stdout] == []
+    assert [
+        n for n in ("run", "validate", "sessions", "proxy", "completion") if n not in ended.stdout
+    ] == []
     code = (
         "import sys; from meerkat_mob.surfaces.cli import main; main(['--help']); "
         "sys.exit('rich.console' in sys.modules or 'httpx2' in sys.modules)"

@@ -22,7 +22,7 @@ from mcp.shared.message import SessionMessage
 from meerkat_mob import _target
 from meerkat_mob.agent.mcp.entries import McpLimits, ServerEntry
 from meerkat_mob.agent.processes import environment
-from meerkat_mob.llm.transport import is_loopback
+from meerkat_mob.llm.base_url import is_loopback
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream, TransportStreams

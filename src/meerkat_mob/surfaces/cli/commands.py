@@ -11,9 +11,10 @@ import click
 
 import meerkat_mob
 from meerkat_mob.surfaces.cli import exit_codes
-from meerkat_mob.surfaces.cli.ending import ended
+from meerkat_mob.surfaces.cli.ending import ended, until_stopped
 from meerkat_mob.surfaces.cli.mob_commands import events, ps, resume, status
 from meerkat_mob.surfaces.cli.model_commands import doctor, models, models_file
+from meerkat_mob.surfaces.cli.proxy_command import proxy
 from meerkat_mob.surfaces.cli.session_commands import inputs, receipts, sessions
 
 if TYPE_CHECKING:  # importing the terminal's library costs more than showing the help
@@ -171,10 +172,9 @@ def run(
     )
 
     def play(streams: Streams) -> int:
-        from meerkat_mob.surfaces.cli.interrupting import to_its_end
         from meerkat_mob.surfaces.cli.run import run as play_out
 
-        return to_its_end(lambda: play_out(options, streams), streams, as_json=as_json)
+        return until_stopped(play_out(options, streams), streams, as_json=as_json)
 
     return ended(play, as_json=as_json, debug=debug)
 
@@ -215,7 +215,7 @@ def completion(shell: Shell) -> int:
     return exit_codes.OK
 
 
-for command in (resume, ps, status, events, sessions, inputs, receipts, models, doctor):
+for command in (resume, ps, status, events, sessions, inputs, receipts, models, doctor, proxy):
     cli.add_command(command)
 
 

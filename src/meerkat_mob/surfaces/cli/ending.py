@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from meerkat_mob.errors import RunCancelled
 from meerkat_mob.surfaces.cli import exit_codes
@@ -44,6 +47,31 @@ def _told(work: Callable[[Streams], int], streams: Streams, *, as_json: bool, de
         if as_json:
             JsonLines(streams.out.file).write(failure_of(error, code))
         return code
+
+
+def until_stopped(work: Coroutine[Any, Any, None], streams: Streams, *, as_json: bool) -> int:
+    """Runs what waits for others to its end. Ctrl-C and SIGTERM cancel it; returns the code."""
+    code = exit_codes.INTERRUPTED
+
+    async def story() -> None:
+        task = asyncio.current_task()
+
+        def stop() -> None:
+            nonlocal code
+            code = exit_codes.TERMINATED
+            if task is not None:
+                task.cancel()
+
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            # where that cannot be (another thread, another system) it ends the process at once
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+        await work
+
+    try:
+        asyncio.run(story())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return interrupted(streams, code, as_json=as_json)
+    return exit_codes.OK
 
 
 def interrupted(streams: Streams, exit_code: int, *, as_json: bool) -> int:

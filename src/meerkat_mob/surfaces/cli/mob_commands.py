@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from meerkat_mob.surfaces.cli.ending import ended
+from meerkat_mob.surfaces.cli.ending import ended, until_stopped
 from meerkat_mob.surfaces.cli.model_commands import models_file
 from meerkat_mob.surfaces.cli.session_commands import realm_argument
 
@@ -155,7 +155,6 @@ def resume(
     meerkat-mob resume kept
     meerkat-mob resume kept release "And what is still missing?"
     """
-    from meerkat_mob.surfaces.cli.interrupting import to_its_end
     from meerkat_mob.surfaces.cli.options import ResumeOptions
 
     options = ResumeOptions(
@@ -178,6 +177,6 @@ def resume(
     def bring_back(streams: Streams) -> int:
         from meerkat_mob.surfaces.cli.resume import resume as go_on
 
-        return to_its_end(lambda: go_on(options, streams), streams, as_json=as_json)
+        return until_stopped(go_on(options, streams), streams, as_json=as_json)
 
     return ended(bring_back, as_json=as_json, debug=debug)

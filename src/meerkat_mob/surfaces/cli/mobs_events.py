@@ -17,6 +17,7 @@ from rich.text import Text
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.errors import CapabilityUnavailable
 from meerkat_mob.mob.events import MobEvent
+from meerkat_mob.mob.facts import encode_fact
 from meerkat_mob.mob.kept import kept_events
 from meerkat_mob.mob.outside import realm_from_outside
 from meerkat_mob.surfaces.cli.exit_codes import OK
@@ -93,7 +94,7 @@ async def _changes(realm: Path) -> AsyncGenerator[None, None]:
 
 
 def _line(event: MobEvent) -> Text:
-    fact: Json = msgspec.to_builtins(event.kind)
+    fact: Json = msgspec.json.decode(encode_fact(event.kind))
     told = fact if isinstance(fact, dict) else {}
     kind = flat(str(told.pop("type", "")))
     told.pop("definition", None)

@@ -169,6 +169,17 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool = False
 
 
+class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``meerkat-mob proxy``. ``expose`` goes with a host that is not loopback's."""
+
+    origins: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8787
+    expose: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
 def check_options(options: RunOptions) -> None:
     """Raises ``InvalidParams`` for a blank task and for options that have no effect together."""
     if not options.task.strip():
