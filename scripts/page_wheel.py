@@ -52,7 +52,7 @@ def second(wheel: Path, into: Path, pins: Pins) -> Path:
     }
     version = wheel.name.split("-")[1]
     home = f"{LATER.replace('-', '_')}-{version}.dist-info"
-    told = f"Metadata-Version: 2.4\nName: {LATER}\nVersion: {version}\n"
+    told = f"Metadata-Version: 2.4\nName: {LATER}\nVersion: {version}\nRequires-Dist: httpx2\n"
     kept[f"{home}/METADATA"] = told.encode()
     kept[f"{home}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     target = into / f"{LATER.replace('-', '_')}-{version}-py3-none-any.whl"

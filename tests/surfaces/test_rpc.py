@@ -240,7 +240,9 @@ async def test_a_mob_is_stopped_resumed_and_destroyed() -> None:
             (await there.call("mob/lifecycle", mob_id="team", action=action))["status"]
             for action in ("stop", "resume", "destroy")
         ]
-        with pytest.raises(InvalidParams, match="one of 'destroy', 'resume', 'stop'"):
+        with pytest.raises(
+            InvalidParams, match="one of 'complete', 'destroy', 'reset', 'resume', 'stop'"
+        ):
             await there.call("mob/lifecycle", mob_id="team", action="rest")
     assert states == ["Stopped", "Running", "Destroyed"]
 
@@ -372,3 +374,47 @@ async def test_a_fault_of_ours_is_told_as_one_and_a_cancel_stays_a_cancel() -> N
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+# -- who goes, and who may write to whom -------------------------------------------------------
+
+
+async def test_members_go_begin_anew_and_are_wired_by_calls() -> None:
+    async with wire(ScriptedLlm({"dev": ["begun", "anew"]})) as there:
+        await there.create(a_team("lead", "dev"))
+        for profile in ("lead", "dev"):
+            await there.call("mob/spawn", mob_id="team", profile=profile, meerkat_id=profile)
+        pair = {"mob_id": "team", "meerkat_id": "dev"}
+        for method, peer, changed in (
+            ("unwire", "lead", True),
+            ("unwire", {"local": "lead"}, False),
+            ("wire", {"local": "lead"}, True),
+            ("wire", {"external": {"name": "far/role/one"}}, True),
+        ):
+            found = await there.call(f"mob/{method}", **pair, peer=peer)
+            assert found == {"mob_id": "team", "changed": changed}
+        receipt = await there.call("mob/respawn", **pair, initial_message="begin")
+        assert receipt["old_session_id"] != receipt["new_session_id"]
+        await there.call("mob/wait_idle", mob_id="team")
+        await there.call("mob/force_cancel", **pair)
+        await there.realm.mob("team").wait_for_kickoff()
+        members = {
+            m["meerkat_id"]: m for m in (await there.call("mob/members", mob_id="team"))["members"]
+        }
+        assert members["dev"]["kickoff"]["phase"] == "started"
+        assert members["dev"]["wired_to"] == ["lead"]
+        assert members["dev"]["external_peers"] == ["far/role/one"]
+        report = await there.call("mob/retire", **pair)
+        assert (report["found"], report["session_id"]) == (True, receipt["new_session_id"])
+        assert (await there.call("mob/retire", **pair))["found"] is False
+        for action, state in (("complete", "Completed"), ("reset", "Running")):
+            told = await there.call("mob/lifecycle", mob_id="team", action=action)
+            assert (told["status"], told["member_count"]) == (state, 0)
+
+
+@pytest.mark.parametrize("peer", [{}, {"local": "a", "external": {"name": "x/y/z"}}, 7, ""])
+async def test_a_peer_is_one_or_the_other(peer: object) -> None:
+    async with wire() as there:
+        await with_lead(there)
+        with pytest.raises(InvalidParams, match="peer"):
+            await there.call("mob/wire", mob_id="team", meerkat_id="lead", peer=peer)

@@ -5,7 +5,7 @@ let ready;
 const boot = async (address) => {
   const { loadPyodide } = await import(`${address}/pyodide/pyodide.mjs`);
   const py = await loadPyodide();
-  await py.loadPackage(["meerkat-mob", "httpx2"], { messageCallback: () => {} });
+  await py.loadPackage(["meerkat-mob", "meerkat-mob-dialects"], { messageCallback: () => {} });
   return py;
 };
 

@@ -14,7 +14,7 @@ import meerkat_mob
 from meerkat_mob.mob import Realm
 from meerkat_mob.mob.definition import CAPABILITIES
 from meerkat_mob.surfaces.playing import PROVIDED
-from meerkat_mob.surfaces.rpc import inputs, mobs, params
+from meerkat_mob.surfaces.rpc import inputs, membership, mobs, params
 from meerkat_mob.surfaces.rpc.host import Host
 from meerkat_mob.surfaces.rpc.input_params import (
     INPUT_DIALECT,
@@ -105,6 +105,11 @@ METHODS: Final[Mapping[str, Method[Host]]] = {
     "mob/members": _row(params.OfMob, mobs.members),
     "mob/spawn": _row(params.SpawnOne, mobs.spawn),
     "mob/spawn_many": _row(params.SpawnMany, mobs.spawn_many),
+    "mob/retire": _row(params.OfMember, membership.retire),
+    "mob/respawn": _row(params.Respawn, membership.respawn),
+    "mob/wire": _row(params.Wire, membership.wire),
+    "mob/unwire": _row(params.Wire, membership.unwire),
+    "mob/force_cancel": _row(params.OfMember, membership.force_cancel),
     "mob/member_send": _row(params.MemberSend, mobs.member_send),
     "mob/member_status": _row(params.OfMember, mobs.member_status),
     "mob/ask": _row(params.Ask, mobs.ask),

@@ -5,6 +5,7 @@ Whoever calls is outside the mob, so members are written to only if their profil
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -28,7 +29,7 @@ from meerkat_mob.mob.definition import (
     validate,
     warnings_of,
 )
-from meerkat_mob.mob.facts import SessionRef
+from meerkat_mob.mob.facts import Kickoff, SessionRef
 from meerkat_mob.surfaces.rpc import params
 from meerkat_mob.surfaces.rpc.faults import CallError, call_error
 from meerkat_mob.surfaces.rpc.host import Host
@@ -66,7 +67,10 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "m
     member_ref: SessionRef
     runtime_mode: RuntimeMode
     wired_to: tuple[str, ...]
+    external_peers: tuple[str, ...]
     labels: Mapping[str, str]
+    kickoff: Kickoff | msgspec.UnsetType
+    error: str | msgspec.UnsetType
     status: str
     busy: bool
     is_final: bool
@@ -190,7 +194,10 @@ async def members(host: Host, given: params.OfMob) -> Members:
                 member_ref=SessionRef(session_id=entry.session_id),
                 runtime_mode=entry.runtime_mode,
                 wired_to=tuple(sorted(entry.wired_to)),
+                external_peers=tuple(sorted(entry.external_peers)),
                 labels=entry.labels,
+                kickoff=entry.kickoff,
+                error=snapshot.error,
                 status=snapshot.status,
                 busy=snapshot.busy,
                 is_final=snapshot.is_final,
@@ -211,7 +218,7 @@ async def spawn(host: Host, given: params.SpawnOne) -> Spawned:
 async def spawn_many(host: Host, given: params.SpawnMany) -> SpawnResults:
     """Many members, in order. What keeps one from being does not keep the next."""
     mob = host.realm.mob(given.mob_id)
-    results = [await _spawn_one(mob, wanted) for wanted in given.specs]
+    results = await asyncio.gather(*(_spawn_one(mob, wanted) for wanted in given.specs))
     return SpawnResults(mob_id=mob.id, results=tuple(results))
 
 
@@ -304,13 +311,17 @@ async def stream_close(host: Host, given: params.StreamClose) -> params.Nothing:
 
 
 async def lifecycle(host: Host, given: params.Lifecycle) -> Status:
-    """Stops a mob, lets it work again, or ends it."""
+    """Stops a mob, lets it work again, has it be done or begin anew, or ends it."""
     mob = host.realm.mob(given.mob_id)
     match given.action:
         case "stop":
             await mob.stop()
         case "resume":
             await mob.resume()
+        case "complete":
+            await mob.complete()
+        case "reset":
+            await mob.reset()
         case "destroy":
             await mob.destroy()
     return _status(mob)

@@ -16,6 +16,7 @@ from meerkat_mob.core.content import Content, ContentBlock
 from meerkat_mob.core.jsonvalue import JsonObject
 from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.core.strict import Dialect
+from meerkat_mob.mob import ExternalPeer
 from meerkat_mob.mob.definition import RuntimeMode
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -93,6 +94,29 @@ class SpawnMany(msgspec.Struct, frozen=True, kw_only=True):
     specs: tuple[Spawn, ...]
 
 
+class Respawn(OfMember, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """A member that begins anew, with another first input if one is given."""
+
+    initial_message: Said | None = None
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is meant: ``{"local": "<member>"}`` or ``{"external": {…}}``."""
+
+    local: Text | UnsetType = UNSET
+    external: ExternalPeer | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.local is UNSET) == (self.external is UNSET):
+            raise ValueError("a peer is either 'local' or 'external'")
+
+
+class Wire(OfMember, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """A member and whom it may write to; a bare text is a member, too."""
+
+    peer: Text | Peer
+
+
 class MemberSend(OfMember, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
     """Something for a member to work on. A known ``idempotency_key`` is not taken twice."""
 
@@ -141,7 +165,7 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
     """What a mob is told to do."""
 
     mob_id: Text
-    action: Literal["stop", "resume", "destroy"]
+    action: Literal["stop", "resume", "complete", "reset", "destroy"]
 
 
 class OfSession(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,12 +10,11 @@ from meerkat_mob.surfaces.worker.bridge import Bridge
 async def load_http() -> None:
     """Brings what asking a server needs, from the folder that Pyodide came from.
 
-    That is httpx2, and those modules of ours that only a team with a server needs.
+    That is those modules of ours that only a team with a server needs, and httpx2 with them.
     """
     import pyodide_js  # noqa: PLC0415 (it exists in the browser only)
 
     await pyodide_js.loadPackage("meerkat-mob-dialects")
-    await pyodide_js.loadPackage("httpx2")
 
 
 def start(post: Callable[[str], None]) -> Callable[[str], None]:
