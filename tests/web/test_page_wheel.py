@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 import meerkat_mob
-from scripts.page_wheel import BUILD, astray, left, module_of, thinned
+from scripts.page_wheel import BUILD, LATER, astray, left, module_of, thinned
 from scripts.places import CACHE, DIST
 from scripts.wheels import LeftOut, read_pins
 
@@ -23,8 +23,8 @@ import json
 from hashlib import sha256
 from importlib import metadata
 
-files = metadata.files("meerkat-mob")
-json.dumps({str(file): sha256(file.read_binary()).hexdigest() for file in files})
+files = metadata.files({name!r})
+json.dumps({{str(file): sha256(file.read_binary()).hexdigest() for file in files}})
 """
 IMPORTED = """
 import importlib, json
@@ -98,9 +98,21 @@ def test_the_page_loads_this_wheel_and_no_other_of_ours(page: Page, address: str
 def test_what_a_page_has_installed_is_this_wheel_byte_for_byte(
     python: Callable[[str], str], files: dict[str, bytes]
 ) -> None:
-    installed = json.loads(python(INSTALLED))
-    wanted = {path: sha256(data).hexdigest() for path, data in files.items() if path != RECORD}
+    (second,) = (DIST / "pyodide").glob(f"{LATER.replace('-', '_')}-*.whl")
+    later = files_of(str(second))
+    installed = json.loads(python(INSTALLED.format(name="meerkat-mob")))
+    installed |= json.loads(python(INSTALLED.format(name=LATER)))
+    both = {path: data for path, data in (files | later).items() if not path.endswith("/RECORD")}
+    wanted = {path: sha256(data).hexdigest() for path, data in both.items()}
     assert {path: installed.get(path) for path in wanted} == wanted
+
+
+def test_what_comes_later_is_in_a_wheel_of_its_own_and_nothing_else_is() -> None:
+    (second,) = (DIST / "pyodide").glob(f"{LATER.replace('-', '_')}-*.whl")
+    code = [module_of(path) for path in files_of(str(second)) if path.endswith(".py")]
+    later = [part for part in PINS.left_out if part.later]
+    assert [name for name in code if left(name, later) is None] == []
+    assert {part.module for part in later} <= set(code)
 
 
 def test_every_module_that_stays_imports_in_a_page(
@@ -112,7 +124,10 @@ def test_every_module_that_stays_imports_in_a_page(
     assert python(IMPORTED.format(names=json.dumps(staying))) == str(len(staying))
 
 
-@pytest.mark.parametrize("part", PINS.left_out, ids=lambda part: part.module)
+NEVER = [part for part in PINS.left_out if not part.later]
+
+
+@pytest.mark.parametrize("part", NEVER, ids=lambda part: part.module)
 def test_a_page_that_asks_for_what_is_left_out_is_told_why(
     python: Callable[[str], str], part: LeftOut
 ) -> None:
