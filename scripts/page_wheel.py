@@ -70,7 +70,8 @@ def thinned(files: Mapping[str, bytes], left_out: Sequence[LeftOut]) -> dict[str
         if path.endswith(".dist-info/WHEEL"):
             kept[path] = content.rstrip() + f"\nBuild: {BUILD}\n".encode()
         elif gone is not None and path.endswith(".py") and module_of(path) == gone.module:
-            kept[path] = absent(gone).encode()
+            if not gone.later:  # its place is taken by the second wheel, whichever is first
+                kept[path] = absent(gone).encode()
         elif gone is None:
             is_code = path.endswith(".py")
             kept[path] = without_docstrings(content.decode()).encode() if is_code else content
