@@ -43,7 +43,7 @@ test-page: .venv/ready-test .cache/test-dist/built
 test-crash: .venv/ready-test
 	@MEERKAT_CRASHES=1000 $(BIN)/python -m pytest --quiet -s tests/store/host/test_crashes.py \
 		tests/store/test_every_byte.py tests/sessions/host/test_crashes.py \
-		tests/runtime/host/test_crashes.py
+		tests/runtime/host/test_crashes.py tests/mob/host/test_crashes.py
 
 ## test-oldest: the suite on this Python with the oldest libraries that pyproject.toml allows
 .PHONY: test-oldest
