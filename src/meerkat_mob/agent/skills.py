@@ -25,7 +25,7 @@ from meerkat_mob.core.tools import (
     ToolProvenance,
     tool_error,
 )
-from meerkat_mob.core.typed_tools import arguments_of, schema_of
+from meerkat_mob.core.typed_tools import arguments_of, shared_schema_of
 from meerkat_mob.errors import InvalidParams, SkillNotFound
 
 LOAD_SKILL: Final = "load_skill"
@@ -74,7 +74,7 @@ def load_skill_tool(skills: Sequence[Skill]) -> Tool:
     definition = ToolDef(
         name=LOAD_SKILL,
         description="Read the instructions of a skill, or one of the files that belong to it.",
-        input_schema=schema_of(LoadSkill),
+        input_schema=shared_schema_of(LoadSkill),
         provenance=ToolProvenance(kind="builtin", source_id="skills"),
     )
     return Tool(definition=definition, execute=execute)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TypeVar, cast
 
 import msgspec
@@ -33,7 +34,7 @@ def typed_tool(
     definition = ToolDef(
         name=name,
         description=description,
-        input_schema=schema_of(args),
+        input_schema=shared_schema_of(args),
         provenance=msgspec.UNSET if provenance is None else provenance,
     )
     return Tool(definition=definition, execute=execute)
@@ -47,6 +48,12 @@ def arguments_of(args: type[ArgsT], call: ToolCall) -> ArgsT:
     """
     given = msgspec.json.decode(call.args)
     return insist(args, given, path=call.name, hint="correct the call and make it again")
+
+
+@cache
+def shared_schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:
+    """The same, made once for all tools of a kind that every agent has; nobody changes it."""
+    return schema_of(args)
 
 
 def schema_of(args: type[msgspec.Struct]) -> dict[str, Json]:

@@ -63,13 +63,11 @@ def _insist_on_id(context: MobContext, spec: SpawnSpec, *, respawned: bool) -> N
         return
     if context.roster.get(member) is not None or member in context.departing:
         raise MemberExists(member=member)
-    name = comms_name(context.mob_id, spec.profile, member)
-    for entry in context.roster.list():
-        if member in entry.external_peers or name in entry.external_peers:
-            raise WiringRefused(
-                f"{entry.member!r} is wired to somebody outside of the name {member!r}: "
-                "choose another id"
-            )
+    if entry := context.roster.acquainted(comms_name(context.mob_id, spec.profile, member)):
+        raise WiringRefused(
+            f"{entry.member!r} is wired to somebody outside of the name {member!r}: "
+            "choose another id"
+        )
 
 
 def _profile(context: MobContext, spec: SpawnSpec) -> Profile:

@@ -64,9 +64,12 @@ class Roster:
 
     def __init__(self) -> None:
         self._entries: dict[str, RosterEntry] = {}
+        self._listed: tuple[RosterEntry, ...] | None = None
+        self._with_outsiders: set[str] = set()
 
     def apply(self, fact: Fact) -> None:
         """Folds one fact in. Facts about other things change nothing."""
+        self._listed = None
         match fact:
             case MemberSpawned():
                 self._entries[fact.member] = _entry(fact)
@@ -80,6 +83,7 @@ class Roster:
                 self._change(member, kickoff=kickoff)
             case MobReset() | MobCompleted() | MobDestroyed():
                 self._entries.clear()
+                self._with_outsiders.clear()
             case _:
                 self._wiring(fact)
 
@@ -94,6 +98,7 @@ class Roster:
             case ExternalPeerWired(local=local, spec=spec):
                 if entry := self._entries.get(local):
                     self._change(local, external_peers={**entry.external_peers, spec.name: spec})
+                    self._with_outsiders.add(local)
             case ExternalPeerUnwired(local=local, peer_name=name):
                 if entry := self._entries.get(local):
                     kept = {k: v for k, v in entry.external_peers.items() if k != name}
@@ -111,6 +116,7 @@ class Roster:
 
     def _remove(self, member: str) -> None:
         gone = self._entries.pop(member, None)
+        self._with_outsiders.discard(member)
         for peer in gone.wired_to if gone else ():
             self._unwire(peer, member)
 
@@ -124,7 +130,16 @@ class Roster:
 
     def list(self) -> tuple[RosterEntry, ...]:
         """All members, by id."""
-        return tuple(self._entries[k] for k in sorted(self._entries))
+        if self._listed is None:
+            self._listed = tuple(self._entries[k] for k in sorted(self._entries))
+        return self._listed
+
+    def acquainted(self, outsider: str) -> RosterEntry | None:
+        """A member that is wired to somebody outside of this name."""
+        for member in sorted(self._with_outsiders):
+            if outsider in self._entries[member].external_peers:
+                return self._entries[member]
+        return None
 
     def by_profile(self, profile: str) -> tuple[RosterEntry, ...]:
         """The members of a profile, by id."""

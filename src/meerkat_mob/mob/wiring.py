@@ -42,6 +42,8 @@ def wiring_targets(
             roles.add(rule.b)
         if rule.b == profile:
             roles.add(rule.a)
+    if not roles:
+        return ()
     return tuple(
         e.member
         for e in roster.list()

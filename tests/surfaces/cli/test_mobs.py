@@ -169,7 +169,10 @@ def test_an_id_that_exists_names_the_way_back(
 @pytest.fixture
 def following(kept: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "meerkat_mob", "events", str(kept), "--follow", "--json"]
+    # a suite that a shell put into its background ignores SIGINT, and all below would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     yield process
     process.kill()
     process.communicate()
