@@ -14,11 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.figures import Figure, compared, take_turns, tell
-from meerkat_mob import Realm, open_realm
+from meerkat_mob import open_realm
 from meerkat_mob.llm import ScriptedLlm
 from meerkat_mob.mob.definition import MobDefinition, Profile, ToolConfig
 from meerkat_mob.mob.kept import kept_events
+from meerkat_mob.mob.outside import realm_from_outside
 from meerkat_mob.sessions.fold import STREAM
+from meerkat_mob.store import StoreReader
 
 MEMBERS, WATCHERS, FACTS, KEPT = 1_000, 100, 200, 100
 TEAM = MobDefinition(
@@ -114,26 +116,25 @@ async def coming_back(rounds: int, folder: Path) -> Figure:
             member = await mob.spawn("dev", f"m{number}")
             await member.ask("hello")
 
-    async with open_realm(folder, llm=a_model()) as realm:
+    async with open_realm(folder, llm=a_model()) as realm, realm_from_outside(folder) as outside:
 
         async def ours() -> None:
             await (await realm.resume_mob("team")).shutdown()
 
         async def floor() -> None:
-            await _read_all(realm)
+            await _read_all(outside.reader)
 
         bare, spent = await take_turns(rounds, floor, ours)
     what = f"a mob of {KEPT} comes back / its records are read"
     return compared(what, spent, bare, aim=10)
 
 
-async def _read_all(realm: Realm) -> None:
-    store = realm._store  # noqa: SLF001 (a benchmark looks behind the counter)
-    async with aclosing(kept_events(store, "team")) as events:
+async def _read_all(reader: StoreReader) -> None:
+    async with aclosing(kept_events(reader, "team")) as events:
         async for _ in events:
             pass
-    for head in await store.heads(STREAM):
-        await store.read(head.stream)
+    for head in await reader.heads(STREAM):
+        await reader.read(head.stream)
 
 
 async def main() -> None:
