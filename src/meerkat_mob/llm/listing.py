@@ -24,7 +24,10 @@ class _Listing(msgspec.Struct):
 def names_in(body: str) -> tuple[str, ...]:
     """The names in a listing, sorted. Raises ``ValueError`` for what is none."""
     refuse_deep(body)
-    found = msgspec.json.decode(body, type=_Listing)
+    try:
+        found = msgspec.json.decode(body, type=_Listing)
+    except msgspec.MsgspecError as fault:  # not a ValueError in older versions
+        raise ValueError(str(fault)) from fault
     if found.data is None and found.models is None:
         raise ValueError("it has neither data nor models")
     told = (found.models or ()) if found.data is None else found.data
