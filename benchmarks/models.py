@@ -25,13 +25,15 @@ from meerkat_mob.core.messages import (
     ToolUseData,
     UserMessage,
 )
+from meerkat_mob.core.transcript import View
 from meerkat_mob.llm import LlmRequest
 from meerkat_mob.llm.dialect import Dialect
 from meerkat_mob.llm.dialects import DIALECTS
 from meerkat_mob.llm.failures import Server
 from meerkat_mob.llm.sse import SseDecoder
+from meerkat_mob.llm.written import Written
 
-DELTAS, MESSAGES, BLOCK = 2_000, 1_000, 16_384
+DELTAS, MESSAGES, STEP, BLOCK = 2_000, 1_000, 4, 16_384
 SERVER = Server(url="http://here", provider="x")
 TEXT = "A remark of some length, as a model or a person makes it when there is something to say. "
 
@@ -74,10 +76,10 @@ def events_in(dialect: Dialect) -> list[str]:
     return [msgspec.json.encode(one).decode() for one in (*begun, *words)]
 
 
-def a_history() -> Sequence[Message]:
-    """A thousand messages: what was asked, called, found and answered."""
+def a_history(messages: int = MESSAGES) -> Sequence[Message]:
+    """What was asked, called, found and answered, over and over."""
     found: list[Message] = []
-    for n in range(MESSAGES // 4):
+    for n in range(messages // 4):
         args = encode_arguments({"host": f"web-{n}", "lines": 10})
         use = ToolUse(data=ToolUseData(id=f"call_{n}", name="look", args=args))
         said = AssistantText(data=TextData(text=TEXT))
@@ -128,7 +130,27 @@ async def deltas(dialect: Dialect, rounds: int) -> Figure:
 
 
 async def requests(dialect: Dialect, rounds: int) -> Figure:
-    """A request with a long history, beside encoding the same messages."""
+    """The requests of a session as it grows, beside encoding all its messages for each of them."""
+    count, history = MESSAGES, a_history(MESSAGES + STEP * (rounds + 1))
+    written, ends = Written(), iter(range(count, len(history) + 1, STEP))
+    body = dialect.translation().body
+    body(LlmRequest(model="m", messages=View(history, count), written=written))
+
+    async def floor() -> None:
+        msgspec.json.encode(history[:count])
+
+    async def ours() -> None:
+        nonlocal count
+        count = next(ends)
+        body(LlmRequest(model="m", messages=View(history, count), written=written))
+
+    spent, bare = await take_turns(rounds, ours, floor)
+    what = f"the next request after {MESSAGES:,} messages, {dialect.name} / encoding all"
+    return compared(what, spent, bare, aim=1.5)
+
+
+async def first_requests(dialect: Dialect, rounds: int) -> Figure:
+    """The first request with a long history, beside encoding the same messages."""
     history = a_history()
     request, body = LlmRequest(model="m", messages=history), dialect.translation().body
 
@@ -139,15 +161,19 @@ async def requests(dialect: Dialect, rounds: int) -> Figure:
         body(request)
 
     bare, spent = await take_turns(rounds, floor, ours)
-    what = f"request with {MESSAGES:,} messages, {dialect.name} / encoding them"
-    return compared(what, spent, bare, aim=1.5)
+    what = f"the first with {MESSAGES:,} messages, {dialect.name} / encoding them"
+    return compared(what, spent, bare, aim=10)
 
 
 async def all_figures(rounds: int) -> list[Figure]:
     """All of them, one after another."""
     found = [await sse(rounds)]
     for dialect in DIALECTS.values():
-        found += [await deltas(dialect, rounds), await requests(dialect, rounds)]
+        found += [
+            await deltas(dialect, rounds),
+            await requests(dialect, rounds),
+            await first_requests(dialect, rounds),
+        ]
     return found
 
 

@@ -22,6 +22,7 @@ from meerkat_mob.core.messages import (
     AnthropicCompactionMeta,
     AnthropicMeta,
     AnthropicRedactedMeta,
+    AnthropicServerMeta,
     AssistantFlat,
     AssistantMessage,
     AssistantText,
@@ -121,7 +122,13 @@ still_contents: SearchStrategy[Content] = st.one_of(
 provider_metas: SearchStrategy[ProviderMeta] = st.one_of(
     st.builds(AnthropicMeta, signature=texts),
     st.builds(AnthropicRedactedMeta, data=texts),
-    st.builds(AnthropicCompactionMeta, content=texts),
+    st.builds(
+        AnthropicCompactionMeta,
+        content=texts,
+        encrypted_content=maybe(texts),
+        signature=maybe(texts),
+    ),
+    st.builds(AnthropicServerMeta, block=texts),
     st.builds(GeminiMeta, thought_signature=texts),
     st.builds(OpenAiMeta, id=names, encrypted_content=maybe(texts)),
 )

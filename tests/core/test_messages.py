@@ -16,6 +16,7 @@ from meerkat_mob.core.messages import (
     AnthropicCompactionMeta,
     AnthropicMeta,
     AnthropicRedactedMeta,
+    AnthropicServerMeta,
     AssistantFlat,
     AssistantMessage,
     AssistantText,
@@ -115,6 +116,19 @@ METAS: list[tuple[ProviderMeta, str]] = [
     (AnthropicMeta(signature="s+/="), '{"provider":"anthropic","signature":"s+/="}'),
     (AnthropicRedactedMeta(data="d"), '{"provider":"anthropic_redacted","data":"d"}'),
     (AnthropicCompactionMeta(content="c"), '{"provider":"anthropic_compaction","content":"c"}'),
+    (
+        AnthropicCompactionMeta(
+            content="c", encrypted_content="e", signature="s", tool_changes="[]"
+        ),
+        (
+            '{"provider":"anthropic_compaction","content":"c","encrypted_content":"e",'
+            '"signature":"s","tool_changes":"[]"}'
+        ),
+    ),
+    (
+        AnthropicServerMeta(block='{"input":{"n":1.50}}'),
+        '{"provider":"anthropic_server","block":"{\\"input\\":{\\"n\\":1.50}}"}',
+    ),
     (GeminiMeta(thought_signature="g"), '{"provider":"gemini","thoughtSignature":"g"}'),
     (OpenAiMeta(id="rs_1"), '{"provider":"open_ai","id":"rs_1"}'),
     (

@@ -16,8 +16,8 @@ EVERY: Sequence[DialectName] = sorted(DIALECTS)
 HELLO = "naïve 漢字 😀"
 
 
-def _chat(text: str) -> list[dict[str, Any]]:
-    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": '{"at":1}'}}
+def _chat(text: str, tool: str) -> list[dict[str, Any]]:
+    call = {"index": 0, "id": "c", "function": {"name": tool, "arguments": '{"at":1}'}}
     deltas: list[dict[str, Any]] = [{"content": text}, {"tool_calls": [call]}]
     last: dict[str, Any] = {"delta": {}, "finish_reason": "tool_calls"}
     return [*({"choices": [{"delta": one}]} for one in deltas), {"choices": [last]}]
@@ -25,18 +25,23 @@ def _chat(text: str) -> list[dict[str, Any]]:
 
 def events_in(dialect: DialectName) -> list[bytes]:
     """A text and a call, in each dialect's own way."""
+    return calling(dialect, "look")
+
+
+def calling(dialect: DialectName, tool: str) -> list[bytes]:
+    """The same, of a tool of this name."""
     args = '{"at":1}'
     told: Mapping[DialectName, list[dict[str, Any]]] = {
         "anthropic": anthropic.stream(
             anthropic.say(0, HELLO),
-            anthropic.use(1, "look", args),
+            anthropic.use(1, tool, args),
             end=anthropic.ended("tool_use"),
         ),
-        "chat": _chat(HELLO),
+        "chat": _chat(HELLO, tool),
         "gemini": [
             gemini.piece(gemini.text(HELLO)),
-            gemini.piece(gemini.call("look", {"at": 1}), finish="STOP"),
+            gemini.piece(gemini.call(tool, {"at": 1}), finish="STOP"),
         ],
-        "responses": responses.stream(responses.say(0, HELLO), responses.use(1, "look", args)),
+        "responses": responses.stream(responses.say(0, HELLO), responses.use(1, tool, args)),
     }
     return [*map(event, told[dialect]), *([event("[DONE]")] if dialect == "chat" else [])]

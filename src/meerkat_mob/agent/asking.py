@@ -40,6 +40,7 @@ from meerkat_mob.llm.client import (
     LlmRequest,
     LlmTextDelta,
 )
+from meerkat_mob.llm.written import Written
 
 SEARCHES: Final = frozenset({"web_search", "web_search_options", "google_search"})
 """Provider params that have the provider search for its model."""
@@ -62,6 +63,7 @@ class Model:
         self._fallbacks, self._fallen = tuple(fallbacks), 0
         self._transcript, self._emit = transcript, emit
         self._size = ContextSize(transcript)
+        self._written = Written()
         self.usage = usage
         """What all calls of the session consumed."""
 
@@ -212,6 +214,7 @@ class Model:
             system_context=around.notes,
             blobs=around.blobs,
             output=around.output,
+            written=self._written,
         )
 
     def _params(self, params: Mapping[str, Json]) -> Mapping[str, Json]:

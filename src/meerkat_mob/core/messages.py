@@ -81,9 +81,31 @@ class AnthropicCompactionMeta(
     tag_field="provider",
     tag="anthropic_compaction",
 ):
-    """A server-side compaction block."""
+    """A server-side compaction block; all that it says goes back as it came.
+
+    ``tool_changes`` is JSON, as text.
+    """
 
     content: str
+    encrypted_content: str | UnsetType = UNSET
+    signature: str | UnsetType = UNSET
+    tool_changes: str | UnsetType = UNSET
+
+
+class AnthropicServerMeta(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag_field="provider",
+    tag="anthropic_server",
+):
+    """What a tool that the server runs itself was asked, or gave.
+
+    ``block`` is all of it as it came: JSON, as text, so that nothing ever writes it anew.
+    """
+
+    block: str
 
 
 class GeminiMeta(
@@ -111,7 +133,12 @@ class OpenAiMeta(
 
 
 ProviderMeta: TypeAlias = (
-    AnthropicMeta | AnthropicRedactedMeta | AnthropicCompactionMeta | GeminiMeta | OpenAiMeta
+    AnthropicMeta
+    | AnthropicRedactedMeta
+    | AnthropicCompactionMeta
+    | AnthropicServerMeta
+    | GeminiMeta
+    | OpenAiMeta
 )
 
 

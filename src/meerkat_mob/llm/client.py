@@ -20,6 +20,7 @@ from meerkat_mob.core.system_context import SEPARATOR
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import LlmFailed
+from meerkat_mob.llm.written import Written
 
 
 class LlmRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -31,6 +32,8 @@ class LlmRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``system_context`` holds the notes of this run, rendered, which the transcript never has
     (SES-23a). ``blobs`` are the images that the messages name, those that are there (BLB-4).
     ``output`` is the form that the answer is to have; a provider that can holds its model to it.
+    ``written`` is what a client may keep of this conversation until the next request; it belongs to
+    who asks, and one request at a time uses it.
     """
 
     model: str
@@ -43,6 +46,7 @@ class LlmRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     system_context: str = ""
     blobs: Mapping[str, Blob] = NO_BLOBS
     output: OutputSchema | None = None
+    written: Written | None = None
 
     @property
     def system_prompt(self) -> str:

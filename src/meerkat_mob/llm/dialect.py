@@ -10,11 +10,23 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.core.messages import AssistantBlock
 from meerkat_mob.llm.client import LlmEvent, LlmRequest
 from meerkat_mob.llm.failures import Server
 
 DialectName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
 """OpenAI's chat completions (which most servers speak), its Responses, and those of the others."""
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
+    """In the place of the end: the server goes on when it is asked with what it has said so far.
+
+    ``blocks`` are that, and ``params`` what the next request tells besides.
+    """
+
+    blocks: tuple[AssistantBlock, ...]
+    params: Mapping[str, Json] = {}
 
 
 class Decoder(Protocol):
@@ -37,7 +49,7 @@ class Decoder(Protocol):
         """The events of one piece. Raises ``LlmFailed`` for what is none, or reports an error."""
         ...
 
-    def finish(self) -> Iterator[LlmEvent]:
+    def finish(self) -> Iterator[LlmEvent | Paused]:
         """What was still open, and the one end. Raises ``LlmFailed`` when the stream had none."""
         ...
 

@@ -13,16 +13,20 @@ from urllib.parse import quote
 import msgspec
 
 from meerkat_mob import _target
+from meerkat_mob.core.messages import AssistantMessage
 from meerkat_mob.core.safe_json import refuse_deep
 from meerkat_mob.errors import CapabilityUnavailable, InvalidParams, LlmFailed
 from meerkat_mob.llm.base_url import endpoint_of
-from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest
-from meerkat_mob.llm.dialect import Decoder, DialectName
+from meerkat_mob.llm.client import LlmDone, LlmEvent, LlmRequest, LlmUsage
+from meerkat_mob.llm.dialect import Decoder, DialectName, Paused
 from meerkat_mob.llm.dialects import DIALECTS
 from meerkat_mob.llm.failures import Server, not_a_model_server, unreadable
 from meerkat_mob.llm.listing import beside, names_in
+from meerkat_mob.llm.spelling import respelt, truly
 from meerkat_mob.llm.sse import SseDecoder, SseEvent
 
+PARTS: Final = 20
+"""How often a server may be asked for one answer; what it has not said then, it never says."""
 WHOLE_ANSWER: Final = 16 * 2**20
 """Bytes we take of an answer that was not streamed although we asked for it."""
 
@@ -82,11 +86,28 @@ class HttpLlm:
         return self._provider
 
     async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
-        """See ``LlmClient.stream``."""
+        """See ``LlmClient.stream``.
+
+        A server that pauses in the middle of an answer is asked to go on with it, and what all its
+        parts consumed is counted together.
+        """
+        names, spent, usage = respelt(request.tools), None, None
         try:
-            async with aclosing(self._events(request)) as events:
-                async for event in events:
-                    yield event
+            for _ in range(PARTS):
+                paused: Paused | None = None
+                async with aclosing(self._events(request)) as events:
+                    async for event in events:
+                        if isinstance(event, Paused):
+                            paused = event
+                        elif isinstance(event, LlmUsage):
+                            usage = event.usage if spent is None else spent + event.usage
+                            yield LlmUsage(usage=usage)
+                        else:
+                            yield truly(event, names) if names else event
+                if paused is None:
+                    return
+                request, spent = _behind(request, paused), usage
+            yield LlmDone(stop_reason="max_tokens")
         except LlmFailed as error:
             yield LlmDone(error=error)
 
@@ -102,7 +123,7 @@ class HttpLlm:
             except ValueError:
                 raise not_a_model_server(server, reply.content_type, body) from None
 
-    async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+    async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent | Paused, None]:
         server = self._asked_for(request.model)
         decoder = self._translation.decoder(server, salt=str(len(request.messages)))
         async with self._transport.ask(server, self._translation.body(request)) as reply:
@@ -145,7 +166,7 @@ class HttpLlm:
             if not decoder.ended:
                 yield from self._fed(decoder, event.data)
 
-    def _whole(self, decoder: Decoder, kind: str, body: str) -> Iterator[LlmEvent]:
+    def _whole(self, decoder: Decoder, kind: str, body: str) -> Iterator[LlmEvent | Paused]:
         """A server that does not stream, or that is none."""
         if kind != "application/json":
             raise not_a_model_server(self._server, kind, body)
@@ -164,6 +185,16 @@ class HttpLlm:
     async def aclose(self) -> None:
         """See ``LlmClient.aclose``."""
         await self._transport.aclose()
+
+
+def _behind(request: LlmRequest, paused: Paused) -> LlmRequest:
+    """The request with which the server goes on behind what it has said."""
+    begun = AssistantMessage(blocks=paused.blocks, stop_reason="tool_use")
+    return msgspec.structs.replace(
+        request,
+        messages=(*request.messages, begun),
+        provider_params={**request.provider_params, **paused.params},
+    )
 
 
 def key_as_given(given: str | None, *, path: str = "api_key") -> str | None:

@@ -66,7 +66,7 @@ class ScriptedLlm(Strict):
         """Every request so far, each with its messages as they were: alike ones are equal."""
         for seen in self._seen[len(self._whole) :]:
             messages = tuple(seen.messages)  # copied when somebody looks: a call must not cost it
-            self._whole.append(msgspec.structs.replace(seen, messages=messages))
+            self._whole.append(msgspec.structs.replace(seen, messages=messages, written=None))
         return list(self._whole)
 
     def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from meerkat_mob.core.messages import Message
 from meerkat_mob.core.usage import Usage
-from meerkat_mob.llm import Assembled, Assembler, LlmEvent
-from meerkat_mob.llm.anthropic import MessageDecoder
+from meerkat_mob.llm import Assembled, Assembler, LlmEvent, LlmRequest
+from meerkat_mob.llm.anthropic import MessageDecoder, request_body
+from meerkat_mob.llm.dialect import Paused
 from meerkat_mob.llm.failures import Server
 
 SERVER = Server(url="http://here/v1/messages", provider="anthropic")
@@ -125,16 +127,50 @@ def look_up(index: int) -> list[Event]:
     ]
 
 
+SEARCHED = (
+    {
+        "type": "server_tool_use",
+        "id": "srvtoolu_1",
+        "name": "web_search",
+        "input": {"query": "otters"},
+        "caller": DIRECT,
+    },
+    {
+        "type": "web_search_tool_result",
+        "tool_use_id": "srvtoolu_1",
+        "content": [
+            {
+                "type": "web_search_result",
+                "encrypted_content": "E",
+                "page_age": None,
+                "title": "T",
+                "url": "http://o",
+            }
+        ],
+        "caller": DIRECT,
+    },
+)
+"""The parts of ``look_up``, whole."""
+
+
 def stream(*blocks: Sequence[Event], end: Sequence[Event] | None = None) -> list[Event]:
     """A message from its beginning to its end."""
     return [begun(), *(one for block in blocks for one in block), *(end or ended())]
 
 
-def heard(events: Sequence[Event | str]) -> Iterator[LlmEvent]:
+def told_by(events: Sequence[Event | str]) -> Iterator[LlmEvent | Paused]:
+    """What the decoder makes of them."""
     decoder = MessageDecoder(SERVER, salt="9")
     for one in events:
         yield from decoder.feed(one if isinstance(one, str) else msgspec.json.encode(one).decode())
     yield from decoder.finish()
+
+
+def heard(events: Sequence[Event | str]) -> Iterator[LlmEvent]:
+    """The same, of an answer that comes to its end."""
+    for one in told_by(events):
+        assert not isinstance(one, Paused)
+        yield one
 
 
 def answer(*events: Event | str) -> Assembled:
@@ -142,3 +178,8 @@ def answer(*events: Event | str) -> Assembled:
     for one in heard(events):
         assembler.feed(one)
     return assembler.finish()
+
+
+def body(*messages: Message, model: str = "claude-opus-4-6", **more: Any) -> dict[str, Any]:
+    request = LlmRequest(model=model, messages=messages, **more)
+    return msgspec.json.decode(request_body(request), type=dict[str, Any])

@@ -13,6 +13,7 @@ from meerkat_mob.core.messages import (
     AnthropicCompactionMeta,
     AnthropicMeta,
     AnthropicRedactedMeta,
+    AnthropicServerMeta,
     AssistantBlock,
     AssistantText,
     Reasoning,
@@ -24,7 +25,9 @@ from meerkat_mob.core.messages import (
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm import LlmReasoningDelta, LlmTextDelta, LlmToolCallDelta
 from meerkat_mob.llm.anthropic import MessageDecoder
+from meerkat_mob.llm.dialect import Paused
 from tests.llm.anthropic.kit import (
+    SEARCHED,
     SERVER,
     TOLD,
     Event,
@@ -35,12 +38,14 @@ from tests.llm.anthropic.kit import (
     grow,
     heard,
     look_up,
+    pieces,
     redacted,
     say,
     start,
     stop,
     stream,
     think,
+    told_by,
     use,
 )
 
@@ -70,13 +75,21 @@ def used(index: int, name: str = "look", args: str = "{}") -> AssistantBlock:
     return ToolUse(data=ToolUseData(id=f"toolu_{index}", name=name, args=raw))
 
 
+def own(block: Any) -> AssistantBlock:
+    """What a tool of the server's own was asked or gave."""
+    meta = AnthropicServerMeta(block=msgspec.json.encode(block).decode())
+    return Reasoning(data=TextData(text="", meta=meta))
+
+
 def test_an_answer_with_everything_in_it() -> None:
     told = answer(*EVERYTHING)
     sealed = Reasoning(data=TextData(text="", meta=AnthropicRedactedMeta(data="c2VhbGVk")))
     assert told.blocks == (
         thought("hm, well"),
         sealed,
-        text("Hello there"),
+        text("Hello"),
+        *map(own, SEARCHED),
+        text(" there"),
         used(6, "look", '{"at":"é"}'),
         used(7, "wait"),
     )
@@ -111,7 +124,7 @@ def test_any_answer_is_taken_as_it_was_given(script: list[tuple[str, Any]], ping
     expected: list[AssistantBlock] = []
     index, said = 0, ""
     for kind, what in script:
-        if kind not in {"say", "look_up"}:
+        if kind != "say":
             said = ""
         match kind:
             case "say":
@@ -131,6 +144,7 @@ def test_any_answer_is_taken_as_it_was_given(script: list[tuple[str, Any]], ping
                 expected.append(used(index, "look", what.decode()))
             case _:
                 events.append(look_up(index))
+                expected += map(own, SEARCHED)
                 index += 1
         index += 1
         if pinged:
@@ -147,7 +161,6 @@ def test_any_answer_is_taken_as_it_was_given(script: list[tuple[str, Any]], ping
         ("max_tokens", "max_tokens"),
         ("model_context_window_exceeded", "max_tokens"),
         ("refusal", "content_filter"),
-        ("pause_turn", "end_turn"),
         ("something_new", "end_turn"),
     ],
 )
@@ -196,9 +209,92 @@ def test_what_the_server_has_summed_up_is_kept() -> None:
     assert kept == Reasoning(data=TextData(text="", meta=AnthropicCompactionMeta(content="so")))
 
 
+def test_a_summary_is_kept_with_all_that_seals_it() -> None:
+    changes = [{"type": "tool_removal", "name": "look"}]
+    block = [
+        start(0, "compaction", content=None, signature="c2ln", tool_changes=changes),
+        grow(0, "compaction_delta", content="so", encrypted_content="RQ=="),
+        stop(0),
+    ]
+    (kept,) = answer(*stream(block)).blocks
+    meta = AnthropicCompactionMeta(
+        content="so",
+        encrypted_content="RQ==",
+        signature="c2ln",
+        tool_changes=msgspec.json.encode(changes).decode(),
+    )
+    assert kept == Reasoning(data=TextData(text="", meta=meta))
+
+
 def test_a_summary_that_failed_is_none() -> None:
     failed = [start(0, "compaction", content=None), stop(0)]
     assert answer(*stream(failed, say(1, "x"))).blocks == (text("x"),)
+
+
+# -- tools that the server runs itself -----------------------------------------------------------
+
+
+def test_what_the_server_was_asked_in_one_piece_or_many_is_kept_as_one() -> None:
+    begin = start(0, "server_tool_use", id="srvtoolu_1", name="web_search", input={})
+    query = '{"query":"otters, 1.50 \\u00e9"}'
+    streamed = [grow(0, "input_json_delta", partial_json=one) for one in pieces(query)]
+    (kept,) = answer(*stream([begin, *streamed, stop(0)])).blocks
+    assert isinstance(kept, Reasoning)
+    assert isinstance(kept.data.meta, AnthropicServerMeta)
+    assert kept.data.meta.block == (
+        '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":' + query + "}"
+    )
+
+
+def test_what_it_was_about_to_be_asked_when_the_answer_was_cut_is_not_kept() -> None:
+    begin = start(1, "server_tool_use", id="srvtoolu_1", name="web_search", input={})
+    cut = [begin, grow(1, "input_json_delta", partial_json='{"que'), stop(1)]
+    told = answer(*stream(say(0, "x"), cut, end=ended("max_tokens")))
+    assert told.blocks == (text("x"),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_kept"),
+    [
+        ("server_tool_use", True),
+        ("web_search_tool_result", True),
+        ("code_execution_tool_result", True),
+        ("mcp_tool_use", True),
+        ("mcp_tool_result", True),
+        ("container_upload", True),
+        ("something_new", False),
+    ],
+)
+def test_which_parts_are_the_server_s_own(kind: str, is_kept: bool) -> None:
+    told = answer(*stream([start(0, kind, id="i", of={"any": [None, 1.50]}), stop(0)]))
+    assert bool(told.blocks) is is_kept
+
+
+def test_an_answer_that_pauses_tells_what_was_said_so_far() -> None:
+    events = stream(think(0, "hm"), say(1, "I look."), look_up(2), end=ended("pause_turn"))
+    *_, last = told_by(events)
+    blocks = (thought("hm"), text("I look."), *map(own, SEARCHED))
+    assert last == Paused(blocks=blocks)
+
+
+def test_where_the_server_runs_code_is_told_with_its_pause() -> None:
+    where = {"id": "container_1", "expires_at": "2026-01-01T00:00:00Z"}
+    delta = {"stop_reason": "pause_turn", "stop_sequence": None, "container": where}
+    end = [{"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7}}, *ended()[1:]]
+    *_, last = told_by(stream(look_up(0), end=end))
+    assert isinstance(last, Paused)
+    assert last.params == {"container": "container_1"}
+    content = [{"type": "text", "text": "x"}]
+    whole = {"type": "message", "content": content, "container": where}
+    *_, last = told_by([{**whole, "stop_reason": "pause_turn"}])
+    assert last == Paused(blocks=(text("x"),), params={"container": "container_1"})
+
+
+def test_a_pause_without_a_word_is_the_end_and_one_with_calls_waits_for_these() -> None:
+    assert answer(*stream(end=ended("pause_turn"))).stop_reason == "end_turn"
+    told = answer(*stream(look_up(0), use(2), end=ended("pause_turn")))
+    assert told.stop_reason == "tool_use"
+    assert told.blocks[-1] == used(2)
 
 
 def test_usage_that_is_told_later_counts_and_what_is_not_told_stays() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import (
     AnthropicMeta,
     AnthropicRedactedMeta,
+    AnthropicServerMeta,
     AssistantBlock,
     AssistantMessage,
     AssistantText,
@@ -25,20 +27,22 @@ from meerkat_mob.core.messages import (
     ToolResult,
     ToolResults,
 )
-from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.errors import LlmFailed
-from meerkat_mob.llm import LlmRequest
-from meerkat_mob.llm.anthropic import request_body, unsupported
-from tests.llm.anthropic.kit import answer, redacted, say, stream, think
+from tests.llm.anthropic.kit import (
+    SEARCHED,
+    answer,
+    body,
+    ended,
+    look_up,
+    redacted,
+    say,
+    stream,
+    think,
+)
 from tests.llm.anthropic.kit import use as uses
 from tests.llm.kit import results, said, tool, use, user
 
 PNG = ImageBlock(media_type="image/png", source="inline", data="QUJD")
-
-
-def body(*messages: Message, model: str = "claude-opus-4-6", **more: Any) -> dict[str, Any]:
-    request = LlmRequest(model=model, messages=messages, **more)
-    return msgspec.json.decode(request_body(request), type=dict[str, Any])
 
 
 def wire(*messages: Message) -> list[Any]:
@@ -96,7 +100,7 @@ def test_a_conversation_with_calls() -> None:
 
 
 def test_nothing_empty_is_sent() -> None:
-    assert wire(user(""), said(), user(" \n")) == []
+    assert wire(user(""), said(), user(" \n")) == [GO_ON]
     empty = ToolResults(results=(ToolResult(tool_use_id="a", content=""),))
     assert wire(said("", use("a", "look")), empty)[1] == {
         "role": "user",
@@ -162,8 +166,149 @@ def test_sealed_reasoning_has_no_text() -> None:
 
 
 def test_ids_of_other_providers_are_written_as_this_one_writes_them() -> None:
-    call, result = wire(said("", use("call:1/ü", "look")), results({"call:1/ü": "x"}))
-    assert call["content"][0]["id"] == result["content"][0]["tool_use_id"] == "call_1__"
+    calls = said("", use("call:1", "look"), use("call.1", "look"))
+    asked, given = wire(calls, results({"call:1": "x", "call.1": "y"}))
+    ids = [block["id"] for block in asked["content"]]
+    assert ids == [block["tool_use_id"] for block in given["content"]]
+    assert len({*ids}) == 2
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", one) for one in ids)
+
+
+GO_ON = {"role": "user", "content": [text("Go on.")]}
+
+
+def test_the_model_never_has_the_last_word() -> None:
+    """Newer models refuse to finish what was begun for them."""
+    assert wire(user("a"), said("b"))[1:] == [
+        {"role": "assistant", "content": [text("b")]},
+        GO_ON,
+    ]
+    assert wire(user("a"), said("b"), user(" "))[-1] == GO_ON
+    assert wire(user("a"), said("b"), user("c"))[-1] == {"role": "user", "content": [text("c")]}
+
+
+# -- tools of the server's own --------------------------------------------------------------------
+
+
+def test_what_its_own_tools_were_asked_and_gave_goes_back_as_it_came_and_in_its_place() -> None:
+    """Reasoning between searches stays between them."""
+    events = stream(think(0, "hm"), look_up(1), think(3, "so"), look_up(4), say(6, "Otters."))
+    message = AssistantMessage(blocks=answer(*events).blocks, stop_reason="end_turn")
+    first, second = (
+        {"type": "thinking", "thinking": told, "signature": "c2ln"} for told in ("hm", "so")
+    )
+    assert wire(user("x"), message, user("y"))[1]["content"] == [
+        first,
+        *SEARCHED,
+        second,
+        *SEARCHED,
+        text("Otters."),
+    ]
+
+
+def test_a_search_that_was_cut_short_is_left_out_for_it_would_be_refused_for_ever() -> None:
+    begin, end = look_up(1)[0], look_up(1)[2]
+    cut = answer(*stream(say(0, "I look."), [begin, end], end=ended("max_tokens")))
+    message = AssistantMessage(blocks=cut.blocks, stop_reason="max_tokens")
+    assert wire(user("x"), message, user("y"))[1]["content"] == [text("I look.")]
+
+
+def test_what_is_no_part_is_left_out() -> None:
+    """As a session that was brought in from elsewhere may hold it."""
+
+    def own(block: str) -> AssistantBlock:
+        return Reasoning(data=TextData(text="", meta=AnthropicServerMeta(block=block)))
+
+    blocks = (own("{"), own("5"), own('{"id":{}}'), *said("x").blocks)
+    message = AssistantMessage(blocks=blocks, stop_reason="tool_use")
+    assert wire(user("a"), message, user("b"))[1]["content"] == [text("x")]
+
+
+def test_a_search_that_waits_for_the_results_of_calls_stays() -> None:
+    begin, end = look_up(0)[0], look_up(0)[2]
+    told = answer(*stream([begin, end], uses(1, "look"), end=ended("tool_use")))
+    message = AssistantMessage(blocks=told.blocks, stop_reason=told.stop_reason)
+    content = wire(user("x"), message, results({"toolu_1": "y"}))[1]["content"]
+    assert [block["type"] for block in content] == ["server_tool_use", "tool_use"]
+
+
+def test_an_answer_that_the_server_interrupted_has_the_last_word() -> None:
+    told = answer(*stream(look_up(0), end=ended("tool_use")))
+    begun = AssistantMessage(blocks=told.blocks, stop_reason="tool_use")
+    assert wire(user("x"), begun)[-1] == {"role": "assistant", "content": [*SEARCHED]}
+    assert wire(user("x"), begun, begun)[-1]["content"] == [*SEARCHED, *SEARCHED]
+
+
+def test_a_summary_of_the_server_s_goes_back_with_all_that_seals_it() -> None:
+    block = {
+        "type": "compaction",
+        "content": "so",
+        "encrypted_content": "RQ==",
+        "signature": "c2ln",
+        "tool_changes": [{"type": "tool_removal", "name": "look"}],
+    }
+    (kept,) = answer({"type": "message", "content": [block], "stop_reason": "end_turn"}).blocks
+    assert wire(AssistantMessage(blocks=(kept,), stop_reason="end_turn"))[0]["content"] == [block]
+
+
+def test_a_team_s_own_web_search_beside_the_server_s_is_refused() -> None:
+    with pytest.raises(LlmFailed, match="there is a tool called web_search") as refused:
+        body(user("x"), tools=(tool("web_search"),), provider_params={"web_search": True})
+    assert not refused.value.retryable
+    alone = body(user("x"), tools=(tool("web_search"),), provider_params={"web_search": False})
+    assert [one["name"] for one in alone["tools"]] == ["web_search"]
+
+
+# -- calls without tools, and without thoughts ----------------------------------------------------
+
+
+def test_a_conversation_with_calls_has_a_tool_though_none_may_be_called() -> None:
+    """As when an answer is given once more in a form: the server wants one where calls are."""
+    history = (user("x"), said("", use("a", "look")), results({"a": "y"}))
+    asked = body(*history, provider_params={"tool_choice": {"type": "any"}})
+    assert [one["name"] for one in asked["tools"]] == ["no_tool"]
+    assert asked["tool_choice"] == {"type": "none"}
+    assert "tools" not in body(user('"type":"tool_use"'), said("b"), user("c"))
+    asked = body(*history, tools=(tool("look"),))
+    assert [one["name"] for one in asked["tools"]] == ["look"]
+    assert "tool_choice" not in asked
+
+
+def a_loop(*before: Message, thought: bool) -> tuple[Message, ...]:
+    signed = Reasoning(data=TextData(text="hm", meta=AnthropicMeta(signature="c2ln")))
+    called = said("", use("a", "look"))
+    blocks = (signed, *called.blocks) if thought else called.blocks
+    answer = msgspec.structs.replace(called, blocks=blocks)
+    return (user("x"), *before, answer, results({"a": "y"}))
+
+
+SECOND = (said("", use("b", "look")), results({"b": "z"}))
+
+
+@pytest.mark.parametrize(
+    ("messages", "thinks"),
+    [
+        (a_loop(thought=False), False),
+        ((*a_loop(thought=False), *SECOND), False),
+        ((*a_loop(thought=False), user("by the way")), False),
+        (a_loop(thought=True), True),
+        ((*a_loop(thought=True), *SECOND), True),
+        ((*a_loop(thought=True), SystemNotice(kind="generic", body="n"), *SECOND), True),
+        ((*a_loop(thought=False), said("done"), user("again")), True),
+        ((*a_loop(thought=False), said("done"), *a_loop(thought=True)), True),
+        (a_loop(said("partly"), thought=True), False),
+        ((user("x"),), True),
+    ],
+)
+def test_a_call_that_was_made_without_a_thought_is_not_gone_on_from_with_one(
+    messages: tuple[Message, ...], thinks: bool
+) -> None:
+    """As when another model has stood in for this one: the server would refuse it."""
+    given: dict[str, Json] = {"type": "enabled", "budget_tokens": 2000}
+    asked = body(*messages, tools=(tool("look"),), provider_params={"thinking": given})
+    assert asked["thinking"] == (given if thinks else {"type": "disabled"})
+    adaptive = body(*messages, provider_params={"thinking": {"type": "adaptive"}})
+    assert adaptive["thinking"] == {"type": "adaptive"}
 
 
 def test_images_are_shown_in_messages_and_in_results() -> None:
@@ -293,133 +438,3 @@ def test_a_tool_that_takes_one_of_several_forms_is_told_all_their_arguments() ->
         "properties": {"a": number, "b": number, "c": number},
         "required": ["a"],
     }
-
-
-# -- forms ----------------------------------------------------------------------------------------
-
-SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {
-        "n": {"type": "integer", "minimum": 1},
-        "tags": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"$ref": "#/$defs/t"}},
-        "one": {"oneOf": [{"type": "string", "maxLength": 5}, {"type": "null"}]},
-    },
-    "required": ["n"],
-    "additionalProperties": True,
-    "$defs": {"t": {"type": "object", "properties": {"name": {"type": "string"}}}},
-}
-
-
-def test_a_form_is_said_as_far_as_the_dialect_can() -> None:
-    asked = body(user("x"), output=OutputSchema(schema=SCHEMA))
-    assert asked["output_config"]["format"] == {
-        "type": "json_schema",
-        "schema": {
-            "type": "object",
-            "properties": {
-                "n": {"type": "integer"},
-                "tags": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/t"}},
-                "one": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-            },
-            "required": ["n"],
-            "additionalProperties": False,
-            "$defs": {
-                "t": {
-                    "type": "object",
-                    "properties": {"name": {"type": "string"}},
-                    "additionalProperties": False,
-                }
-            },
-        },
-    }
-    assert [*unsupported(SCHEMA)] == [
-        "minimum at #/properties/n",
-        "maxItems at #/properties/tags",
-        "maxLength at #/properties/one/oneOf/0",
-        "additionalProperties at #",
-    ]
-
-
-def test_of_formats_only_those_that_are_known_are_said() -> None:
-    schema: dict[str, Json] = {
-        "type": "object",
-        "properties": {
-            "at": {"type": "string", "format": "date-time"},
-            "cost": {"type": "string", "format": "decimal"},
-            "format": {"type": "string"},
-        },
-    }
-    asked = body(user("x"), output=OutputSchema(schema=schema))
-    assert asked["output_config"]["format"]["schema"]["properties"] == {
-        "at": {"type": "string", "format": "date-time"},
-        "cost": {"type": "string"},
-        "format": {"type": "string"},
-    }
-    assert [*unsupported(schema)] == ["format at #/properties/cost"]
-
-
-def test_an_object_that_may_be_null_is_closed_too() -> None:
-    perhaps: dict[str, Json] = {"type": ["object", "null"], "properties": {"n": {}}}
-    form = body(user("x"), output=OutputSchema(schema=perhaps))["output_config"]["format"]
-    assert form["schema"] == {**perhaps, "additionalProperties": False}
-
-
-def test_a_form_that_must_be_said_in_full_is_refused_with_what_cannot() -> None:
-    with pytest.raises(LlmFailed, match="minimum at #/properties/n"):
-        body(user("x"), output=OutputSchema(schema=SCHEMA, compat="strict"))
-
-
-PLAIN: dict[str, Json] = {"type": "object", "properties": {"n": {"type": "integer"}}}
-NODE: dict[str, Json] = {
-    "type": "object",
-    "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
-}
-TEXTS: dict[str, Json] = {"type": "object", "additionalProperties": {"type": "string"}}
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        TEXTS,
-        {"type": "object", "properties": {"by_name": TEXTS}},
-        {"type": "array", "items": {"type": "object"}},
-        {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
-        {"type": "object", "properties": {"child": {"$ref": "#"}}},
-    ],
-)
-def test_a_form_that_would_be_another_is_not_said_at_all(schema: dict[str, Json]) -> None:
-    assert "output_config" not in body(user("x"), output=OutputSchema(schema=schema))
-
-
-def test_a_form_that_stands_behind_a_name_is_said() -> None:
-    named: dict[str, Json] = {
-        "$ref": "#/$defs/pair",
-        "$defs": {
-            "pair": {
-                "type": "object",
-                "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n"}},
-            },
-            "n": {"type": "integer"},
-        },
-    }
-    told = body(user("x"), output=OutputSchema(schema=named))["output_config"]["format"]["schema"]
-    assert told["properties"] == {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n"}}
-
-
-@pytest.mark.parametrize(
-    ("model", "has"),
-    [
-        ("claude-opus-4-6", True),
-        ("claude-sonnet-4-5-20250929", True),
-        ("claude-opus-4-1", True),
-        ("claude-haiku-4-5", True),
-        ("claude-5", True),
-        ("claude-fable-5-1", True),
-        ("claude-sonnet-4-20250514", False),
-        ("claude-3-5-sonnet-20241022", False),
-        ("some-model", False),
-    ],
-)
-def test_only_models_that_can_are_held_to_a_form(model: str, has: bool) -> None:
-    asked = body(user("x"), model=model, output=OutputSchema(schema=PLAIN))
-    assert ("output_config" in asked) is has

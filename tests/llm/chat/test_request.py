@@ -25,7 +25,7 @@ from meerkat_mob.core.messages import (
 )
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm import LlmRequest
-from meerkat_mob.llm.chat.request import request_body, wire_messages
+from meerkat_mob.llm.chat.request import request_body
 from meerkat_mob.llm.merge_patch import merge_patch
 from tests.llm.kit import asking, results, said, use, user
 
@@ -38,7 +38,8 @@ def wire(
     *messages: Message, system_context: str = "", blobs: Mapping[str, Blob] = NO_BLOBS
 ) -> list[Any]:
     request = LlmRequest(model="m", messages=messages, system_context=system_context, blobs=blobs)
-    return list(wire_messages(request))
+    found: list[Any] = body_of(request)["messages"]
+    return found
 
 
 def test_a_call_streams_and_asks_for_its_usage() -> None:
@@ -71,6 +72,7 @@ def test_a_conversation_with_tools_reads_as_the_dialect_writes_it() -> None:
         said("looking", use("c1", "look", at="x"), use("c2", "look")),
         results({"c1": "one", "c2": "two"}),
         said("done"),
+        user("thanks"),
     ) == [
         {"role": "system", "content": "be brief"},
         {"role": "user", "content": "go"},
@@ -89,18 +91,19 @@ def test_a_conversation_with_tools_reads_as_the_dialect_writes_it() -> None:
         {"role": "tool", "tool_call_id": "c1", "content": "one"},
         {"role": "tool", "tool_call_id": "c2", "content": "two"},
         {"role": "assistant", "content": "done"},
+        {"role": "user", "content": "thanks"},
     ]
 
 
 def test_an_answer_of_calls_alone_has_null_for_its_text() -> None:
-    (message,) = wire(said("", use("c1", "look")))
-    assert message["content"] is None
-    assert wire(said()) == [{"role": "assistant", "content": ""}]
+    call, _ = wire(said("", use("c1", "look")), results({"c1": "one"}))
+    assert call["content"] is None
+    assert wire(said(), user("x"))[0] == {"role": "assistant", "content": ""}
 
 
 def test_the_old_flat_answer_is_written_the_same_way() -> None:
     call = LegacyToolCall(id="c1", name="look", args=msgspec.Raw(b"{}"))
-    (message,) = wire(AssistantFlat(content="x", tool_calls=(call,)))
+    message, _ = wire(AssistantFlat(content="x", tool_calls=(call,)), results({"c1": "one"}))
     assert (message["content"], message["tool_calls"][0]["id"]) == ("x", "c1")
 
 
@@ -206,7 +209,7 @@ def test_a_system_message_within_a_conversation_stays_where_it_is() -> None:
 def test_reasoning_is_never_replayed() -> None:
     thought = Reasoning(data=TextData(text="hm"))
     answer = AssistantMessage(blocks=(thought, *said("x").blocks), stop_reason="end_turn")
-    assert wire(answer) == [{"role": "assistant", "content": "x"}]
+    assert wire(answer, user("y"))[0] == {"role": "assistant", "content": "x"}
 
 
 def test_openais_own_models_know_the_limit_by_its_new_name() -> None:
@@ -248,3 +251,22 @@ def test_a_merge_patch_does_as_rfc_7396_says(
     target: dict[str, Any], patch: dict[str, Any], merged: dict[str, Any]
 ) -> None:
     assert merge_patch(target, patch) == merged
+
+
+def test_an_answer_that_nobody_answered_is_not_left_to_be_finished() -> None:
+    assert wire(user("a"), said("x"))[1:] == [
+        {"role": "assistant", "content": "x"},
+        {"role": "user", "content": "Go on."},
+    ]
+
+
+def test_a_long_id_of_a_call_is_short_for_openai_and_as_it_came_for_others() -> None:
+    """Some gateways keep what a model has to have back in the ids of its calls."""
+    given = "call_1__thought__" + "c2ln" * 300
+    history = (user("a"), said("", use(given, "look")), results({given: "x"}))
+    for model, kept in (("gpt-5.2", False), ("gemini/gemini-3-pro", True)):
+        asked = body_of(LlmRequest(model=model, messages=history))["messages"]
+        (call,) = asked[1]["tool_calls"]
+        assert call["id"] == asked[2]["tool_call_id"]
+        assert (call["id"] == given) is kept
+        assert kept or len(call["id"]) <= 40

@@ -96,8 +96,16 @@ def _response(name: str, **told: str) -> dict[str, Any]:
     return {"functionResponse": {"id": name, "name": "look", "response": told}}
 
 
+GO_ON = {"role": "user", "parts": [{"text": "Go on."}]}
+
+
+def test_the_model_never_has_the_last_word() -> None:
+    assert wire(user("a"), said("b"))[1:] == [{"role": "model", "parts": [{"text": "b"}]}, GO_ON]
+    assert wire(user("a"), said("b"), user(" "))[-1] == GO_ON
+
+
 def test_nothing_empty_is_sent() -> None:
-    assert wire(user(""), said(), user(" \n")) == []
+    assert wire(user(""), said(), user(" \n")) == [GO_ON]
     assert wire(user("a"), said(), user("b")) == [
         {"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}
     ]
@@ -148,7 +156,7 @@ def test_reasoning_of_others_is_left_out() -> None:
         AssistantText(data=TextData(text="So.", meta=AnthropicMeta(signature="y"))),
     )
     message = AssistantMessage(blocks=blocks, stop_reason="end_turn")
-    assert wire(message) == [{"role": "model", "parts": [{"text": "So."}]}]
+    assert wire(message) == [{"role": "model", "parts": [{"text": "So."}]}, GO_ON]
 
 
 def test_images_and_videos_are_shown_those_of_results_behind_them() -> None:

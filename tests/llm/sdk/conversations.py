@@ -12,6 +12,7 @@ from meerkat_mob.core.content import Content, ImageBlock, TextBlock, VideoBlock
 from meerkat_mob.core.messages import (
     AnthropicMeta,
     AnthropicRedactedMeta,
+    AnthropicServerMeta,
     AssistantMessage,
     AssistantText,
     GeminiMeta,
@@ -27,6 +28,7 @@ from meerkat_mob.core.messages import (
     ToolUseData,
     UserMessage,
 )
+from tests.llm.anthropic.kit import SEARCHED
 
 
 def plain(value: Any) -> Any:
@@ -62,6 +64,9 @@ _META = st.one_of(
     st.just(msgspec.UNSET),
     st.builds(AnthropicMeta, signature=_WORDS),
     st.builds(AnthropicRedactedMeta, data=_WORDS),
+    st.sampled_from(SEARCHED).map(
+        lambda one: AnthropicServerMeta(block=msgspec.json.encode(one).decode())
+    ),
     st.builds(GeminiMeta, thought_signature=st.sampled_from(["", "c2ln"])),
     st.builds(OpenAiMeta, id=st.sampled_from("ab")),
     st.builds(OpenAiMeta, id=st.sampled_from("ab"), phase=st.just("commentary")),
@@ -89,7 +94,7 @@ CONVERSATIONS: st.SearchStrategy[list[Message]] = st.lists(
         st.builds(
             AssistantMessage,
             blocks=st.lists(_BLOCK, max_size=4).map(tuple),
-            stop_reason=st.just("end_turn"),
+            stop_reason=st.sampled_from(["end_turn", "tool_use"]),
         ),
         st.builds(
             ToolResults,

@@ -8,17 +8,19 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from anthropic.types import RawMessageStreamEvent
+from anthropic.types.beta import BetaCompactionBlock, BetaMessageParam
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from hypothesis import given
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.messages import Message, SystemMessage, UserMessage
+from meerkat_mob.core.messages import AssistantMessage, Message, SystemMessage, UserMessage
 from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.llm import LlmRequest
 from meerkat_mob.llm.anthropic import request_body
 from tests.llm.anthropic.kit import (
     Event,
+    answer,
     cite,
     ended,
     look_up,
@@ -28,9 +30,13 @@ from tests.llm.anthropic.kit import (
     think,
     use,
 )
-from tests.llm.kit import tool
+from tests.llm.kit import results, tool
+from tests.llm.kit import said as called
+from tests.llm.kit import use as use_of
 from tests.llm.sdk.conversations import CONVERSATIONS, plain
 
+BLOCK: TypeAdapter[Any] = TypeAdapter(BetaCompactionBlock)
+MESSAGE: TypeAdapter[Any] = TypeAdapter(BetaMessageParam)
 PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsStreaming)
 EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
@@ -54,6 +60,29 @@ def test_any_conversation_is_what_anthropic_takes(messages: list[Message]) -> No
     roles = [message["role"] for message in body["messages"]]
     assert all(one != other for one, other in pairwise(roles))
     assert all(message["content"] for message in body["messages"])
+
+
+def test_a_summary_of_the_server_s_is_what_anthropic_takes_back() -> None:
+    """It is a thing of their beta, and so are its types."""
+    told: dict[str, Json] = {
+        "type": "compaction",
+        "content": "so",
+        "encrypted_content": "RQ==",
+        "signature": "c2ln",
+        "tool_changes": [],
+    }
+    assert BLOCK.validate_python(told).model_dump() == told
+    message = {"type": "message", "content": [told], "stop_reason": "end_turn"}
+    said = AssistantMessage(blocks=answer(message).blocks, stop_reason="end_turn")
+    (sent, _) = body_of(LlmRequest(model="claude-opus-4-6", messages=(said,)))["messages"]
+    assert plain(MESSAGE.validate_python(sent)) == {"role": "assistant", "content": [told]}
+
+
+def test_a_conversation_whose_calls_nobody_may_repeat_is_what_anthropic_takes() -> None:
+    messages = (UserMessage(content="go"), called("", use_of("a", "look")), results({"a": "x"}))
+    body = body_of(LlmRequest(model="claude-opus-4-6", messages=messages))
+    assert takes(body)
+    assert body["tool_choice"] == {"type": "none"}
 
 
 def test_all_that_a_request_can_hold_is_what_anthropic_takes() -> None:

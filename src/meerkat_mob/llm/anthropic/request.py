@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
-
-import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import SystemMessage
@@ -19,14 +18,30 @@ from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.anthropic.conversation import wire_messages
 from meerkat_mob.llm.anthropic.form import is_sayable, lowered, unsupported
+from meerkat_mob.llm.anthropic.thinking import (
+    budget_of,
+    goes_on_without_thought,
+    thinks,
+    thinks_too_long,
+)
 from meerkat_mob.llm.client import LlmRequest
 from meerkat_mob.llm.merge_patch import merge_patch
 from meerkat_mob.llm.responses.strict_form import with_root
+from meerkat_mob.llm.spelling import spelt_name
+from meerkat_mob.llm.written import with_items, write
 
 OURS: Final = frozenset({"messages", "stream", "system"})
 """What ``provider_params`` may not set: the client depends on them."""
 WEB_SEARCH: Final = "web_search"
 """The one of ``provider_params`` that is a switch: true, or a table of the tool's options."""
+NO_TOOL: Final[Mapping[str, Json]] = {
+    "name": "no_tool",
+    "description": "There is nothing to call now.",
+    "input_schema": {"type": "object"},
+}
+"""Goes along where a conversation has calls in it, and its model none to make: one is wanted."""
+_USE: Final = b'"type":"tool_use"'
+"""A call, as it is written; inside a text its quotation marks would be escaped."""
 CACHED: Final[Mapping[str, Json]] = {"type": "ephemeral"}
 
 _UNIONS: Final = ("oneOf", "anyOf", "allOf")
@@ -60,7 +75,13 @@ def request_body(request: LlmRequest) -> bytes:
         body["system"] = system
     if request.temperature is not None and takes_temperature(request):
         body["temperature"] = request.temperature
-    tools = [*map(_tool, request.tools), *_web_search(given.get(WEB_SEARCH))]
+    search = [*_web_search(given.get(WEB_SEARCH))]
+    if search and any(tool.name == WEB_SEARCH for tool in request.tools):
+        raise _refused(
+            f"there is a tool called {WEB_SEARCH}, and provider_params has the server search, too",
+            f"rename the tool, or leave {WEB_SEARCH} out of provider_params",
+        )
+    tools = [*map(_tool, request.tools), *search]
     if tools:
         body["tools"] = tools
     if request.output is not None and has_forms(request.model):
@@ -69,9 +90,24 @@ def request_body(request: LlmRequest) -> bytes:
             body["output_config"] = {"format": form}
     params = {key: value for key, value in given.items() if key != WEB_SEARCH}
     merged = merge_patch(body, params)
-    _leave_room(merged)
-    wire = wire_messages(request.messages, request.blobs)
-    return msgspec.json.encode({**merged, "messages": wire})
+    if goes_on_without_thought(merged, request.messages):
+        merged["thinking"] = {"type": "disabled"}
+    if thinks_too_long(merged):
+        raise _refused(
+            f"thinking may take {budget_of(merged)} tokens, and the whole answer "
+            f"{merged['max_tokens']}",
+            "raise max_tokens above thinking.budget_tokens",
+        )
+    wire = write(
+        request.written,
+        request.messages,
+        request.blobs,
+        ("anthropic", request.model),
+        partial(wire_messages, request.messages, request.blobs),
+    )
+    if "tools" not in merged and _USE in wire:
+        merged |= {"tools": [NO_TOOL], "tool_choice": {"type": "none"}}
+    return with_items(merged, "messages", wire)
 
 
 def has_forms(model: str) -> bool:
@@ -85,9 +121,7 @@ def takes_temperature(request: LlmRequest) -> bool:
     """Not one that thinks, nor any from 4.7 on."""
     version = _version(request.model)
     is_older = version is None or version < _NO_TEMPERATURE
-    thinking = request.provider_params.get("thinking")
-    thinks = isinstance(thinking, Mapping) and thinking.get("type") != "disabled"
-    return is_older and not thinks
+    return is_older and not thinks(request.provider_params)
 
 
 def _version(model: str) -> tuple[int, int] | None:
@@ -111,7 +145,8 @@ def _system(request: LlmRequest) -> Json:
 
 def _tool(tool: ToolDef) -> Json:
     schema = _without_union({"type": "object", **tool.input_schema})
-    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+    name = spelt_name(tool.name)
+    return {"name": name, "description": tool.description, "input_schema": schema}
 
 
 def _without_union(schema: dict[str, Json]) -> dict[str, Json]:
@@ -149,17 +184,6 @@ def _form(output: OutputSchema) -> Json:
             "leave it out of the schema, or set its compat to lossy",
         )
     return {"type": "json_schema", "schema": lowered(schema)} if is_sayable(schema) else None
-
-
-def _leave_room(body: Mapping[str, Json]) -> None:
-    """Thinking is among the tokens of an answer; the server refuses a budget that is all of it."""
-    thinking, most = body.get("thinking"), body.get("max_tokens")
-    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
-    if isinstance(budget, int) and isinstance(most, int) and most <= budget:
-        raise _refused(
-            f"thinking may take {budget} tokens, and the whole answer {most}",
-            "raise max_tokens above thinking.budget_tokens",
-        )
 
 
 def _refused(detail: str, hint: str) -> LlmFailed:

@@ -24,6 +24,14 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw()
     content: Json = None
+    encrypted_content: str | None = None
+    tool_changes: msgspec.Raw = msgspec.Raw()
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the server runs code for this conversation."""
+
+    id: str
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -35,7 +43,9 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signature: str | None = None
     partial_json: str | None = None
     content: str | None = None
+    encrypted_content: str | None = None
     stop_reason: str | None = None
+    container: Container | None = None
 
 
 class Consumed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,17 +64,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event, or a whole message."""
+    """An event, or a whole message. Its blocks are decoded by ``decode_block``."""
 
     type: str | None = None
     index: int = 0
     message: Message | None = None
-    content_block: Block | None = None
+    content_block: msgspec.Raw = msgspec.Raw()
     delta: Delta | None = None
     usage: Consumed | None = None
     error: Json = None
-    content: tuple[Block, ...] | None = None
+    content: tuple[msgspec.Raw, ...] | None = None
     stop_reason: str | None = None
+    container: Container | None = None
 
 
 READ: Final = frozenset(
@@ -87,6 +98,12 @@ DELTAS: Final = frozenset(
     {"text_delta", "thinking_delta", "signature_delta", "input_json_delta", "compaction_delta"}
 )
 """Of all kinds of parts and pieces those that we read; the fields of others may be anything."""
+_SERVER_S: Final = frozenset({"server_tool_use", "mcp_tool_use", "container_upload"})
+
+
+def is_server_s(kind: str) -> bool:
+    """Whether a part is of a tool that the server runs itself: it goes back to it as it came."""
+    return kind in _SERVER_S or kind.endswith("_tool_result")
 
 
 class _Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -100,13 +117,14 @@ class _Typed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class _Grown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     index: int = 0
-    content_block: _Kind | None = None
     delta: _Kind | None = None
 
 
 _typed: Final = msgspec.json.Decoder(_Typed)
 _grown: Final = msgspec.json.Decoder(_Grown)
 _events: Final = msgspec.json.Decoder(Event)
+_kinds: Final = msgspec.json.Decoder(_Kind)
+_blocks: Final = msgspec.json.Decoder(Block)
 
 
 def decode_event(data: str) -> Event | None:
@@ -117,10 +135,13 @@ def decode_event(data: str) -> Event | None:
         told = _typed.decode(data)
         if told.type not in READ and told.error is None:
             return None
-        grown = _grown.decode(data)
-        if (block := grown.content_block) is not None and block.type not in BLOCKS:
-            begun = Block(type=block.type or "")  # it has its place, and nothing that we read
-            return Event(type="content_block_start", index=grown.index, content_block=begun)
-        if (delta := grown.delta) is not None and delta.type not in {*DELTAS, None}:
+        delta = _grown.decode(data).delta
+        if delta is not None and delta.type not in {*DELTAS, None}:
             return None
         raise
+
+
+def decode_block(raw: msgspec.Raw) -> Block:
+    """A part; of one that we do not read, its kind. Raises ``msgspec.DecodeError``."""
+    kind = _kinds.decode(raw).type or ""
+    return _blocks.decode(raw) if kind in BLOCKS else Block(type=kind)

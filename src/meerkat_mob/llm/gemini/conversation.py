@@ -2,13 +2,14 @@
 
 Roles alternate, the results of calls in front of what was said. A signature stays on the part that
 it came with; another provider's reasoning is never sent. A result names its tool, for the dialect
-knows calls by it.
+knows calls by it. The model never has the last word: it would have nothing to answer.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, Literal
 
 import msgspec
@@ -41,6 +42,8 @@ from meerkat_mob.core.messages import (
     text_of_message,
     tool_uses,
 )
+from meerkat_mob.llm.spelling import spelt_name
+from meerkat_mob.llm.written import GO_ON, Items
 
 UNSIGNED: Final = "skip_thought_signature_validator"
 """In the place of a signature: the call was made by another model, which has none."""
@@ -97,30 +100,34 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def contents_of(
-    messages: Sequence[Message], blobs: Mapping[str, Blob], *, model: str
-) -> list[Said]:
+    messages: Sequence[Message], blobs: Mapping[str, Blob], start: int = 0, *, model: str
+) -> Items:
     """All but a System message at the front, with the images put back, as ``model`` wants them."""
     wants_signatures = _WANTS_SIGNATURES.match(model.lower()) is not None
     found: list[Said] = []
-    tools: dict[str, str] = {}
+    before = (0, 0)
+    tools: dict[str, str] = {}  # what the last answers called, by the ids of their calls
     results: list[Part] = []
     said: list[Part] = []
-
-    def turn() -> None:
-        if results or said:
-            found.append(Said(role="user", parts=[*results, *said]))
-            results.clear()
-            said.clear()
-
-    for place, message in enumerate(messages):
+    for place, message in enumerate(islice(messages, start, None), start):
         match message:
             case AssistantMessage() | AssistantFlat():
-                tools.update((use.id, use.name) for use in tool_uses(message))
-                if answer := [*_answer(message)]:
-                    if wants_signatures:
-                        _sign(answer)
-                    turn()
-                    _add(found, answer)
+                answer = [*_answer(message)]
+                if not answer:
+                    continue
+                if wants_signatures:
+                    _sign(answer)
+                if results or said:
+                    found.append(Said(role="user", parts=[*results, *said]))
+                    results, said = [], []
+                if found and found[-1].role == "model":  # two answers in a row are one
+                    found[-1].parts.extend(answer)
+                else:
+                    if found:
+                        before = (place, len(found))
+                    found.append(Said(role="model", parts=answer))
+                    tools.clear()
+                tools.update((use.id, spelt_name(use.name)) for use in tool_uses(message))
             case ToolResults():
                 for result in message.results:
                     part, shown = _result(result, tools, blobs)
@@ -132,8 +139,10 @@ def contents_of(
                 said += _texts(text_of_message(message))
             case _:  # it is the prompt
                 pass
-    turn()
-    return found
+    if not (results or said):
+        said = [Part(text=GO_ON)]
+    found.append(Said(role="user", parts=[*results, *said]))
+    return Items(items=found, before=before)
 
 
 def _sign(answer: list[Part]) -> None:
@@ -142,14 +151,6 @@ def _sign(answer: list[Part]) -> None:
     if calls and all(answer[place].thought_signature is UNSET for place in calls):
         first = answer[calls[0]]
         answer[calls[0]] = msgspec.structs.replace(first, thought_signature=UNSIGNED)
-
-
-def _add(found: list[Said], answer: list[Part]) -> None:
-    """Two answers in a row are one."""
-    if found and found[-1].role == "model":
-        found[-1].parts.extend(answer)
-    else:
-        found.append(Said(role="model", parts=answer))
 
 
 def _answer(message: AssistantMessage | AssistantFlat) -> Iterator[Part]:
@@ -177,7 +178,7 @@ def _block(block: AssistantBlock) -> Iterable[Part]:
 
 
 def _call(use: ToolUseData) -> Part:
-    call = Call(id=use.id, name=use.name, args=use.args)
+    call = Call(id=use.id, name=spelt_name(use.name), args=use.args)
     return Part(function_call=call, thought_signature=_signature(use.meta))
 
 

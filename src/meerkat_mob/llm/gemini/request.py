@@ -6,9 +6,8 @@ The model is named in the URL. Schemas go along as they are: the dialect takes J
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
-
-import msgspec
 
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.tools import ToolDef
@@ -16,6 +15,8 @@ from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.client import LlmRequest
 from meerkat_mob.llm.gemini.conversation import contents_of
 from meerkat_mob.llm.merge_patch import merge_patch
+from meerkat_mob.llm.spelling import spelt_name
+from meerkat_mob.llm.written import with_items, write
 
 OURS: Final = frozenset({"contents", "systemInstruction", "system_instruction"})
 """What ``provider_params`` may not set: the client depends on them."""
@@ -44,8 +45,14 @@ def request_body(request: LlmRequest) -> bytes:
         body["tools"] = tools
     params = {key: value for key, value in given.items() if key not in SEARCHES}
     merged = merge_patch(body, params)
-    contents = contents_of(request.messages, request.blobs, model=request.model)
-    return msgspec.json.encode({**merged, "contents": contents})
+    wire = write(
+        request.written,
+        request.messages,
+        request.blobs,
+        ("gemini", request.model),
+        partial(contents_of, request.messages, request.blobs, model=request.model),
+    )
+    return with_items(merged, "contents", wire)
 
 
 def _config(request: LlmRequest) -> Json:
@@ -61,7 +68,7 @@ def _config(request: LlmRequest) -> Json:
 def _tools(tools: Iterable[ToolDef]) -> Iterable[Json]:
     declared: Json = [
         {
-            "name": tool.name,
+            "name": spelt_name(tool.name),
             "description": tool.description,
             "parametersJsonSchema": tool.input_schema,
         }

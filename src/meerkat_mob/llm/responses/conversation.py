@@ -8,6 +8,7 @@ sent. Notices of the runtime are user messages with their prefix; user messages 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -16,7 +17,6 @@ from msgspec import UNSET, UnsetType
 from meerkat_mob.core.blobs import Blob, with_inline_images
 from meerkat_mob.core.content import Content, ImageBlock, TextBlock, join, text_of
 from meerkat_mob.core.messages import (
-    AssistantBlock,
     AssistantFlat,
     AssistantMessage,
     AssistantText,
@@ -32,6 +32,8 @@ from meerkat_mob.core.messages import (
     text_of_message,
     tool_uses,
 )
+from meerkat_mob.llm.spelling import spelt_id, spelt_name
+from meerkat_mob.llm.written import Items
 
 # Structs, not dicts: they are made in half the time, and there is one for every block of a history.
 
@@ -99,14 +101,15 @@ class _Output(
 InputItem: TypeAlias = _Message | _Reasoning | _Call | _Output
 
 
-def input_items(messages: Sequence[Message], blobs: Mapping[str, Blob]) -> list[InputItem]:
+def input_items(messages: Sequence[Message], blobs: Mapping[str, Blob], start: int = 0) -> Items:
     """All but a System message at the front, with the images put back.
 
     The items of a longer conversation begin with those of a shorter one, up to its last answer.
     """
     items: list[InputItem] = []
+    before = (0, 0)
     said: list[Content] = []  # user messages in a row
-    for place, message in enumerate(messages):
+    for place, message in enumerate(islice(messages, start, None), start):
         if isinstance(message, UserMessage):
             said.append(message.content)
             continue
@@ -116,26 +119,28 @@ def input_items(messages: Sequence[Message], blobs: Mapping[str, Blob]) -> list[
         if said:
             items.append(_user(said, blobs))
             said.clear()
-        if isinstance(message, AssistantMessage):
-            _answer(items, message.blocks)
-        elif isinstance(message, ToolResults):
+        if isinstance(message, ToolResults):
             for result in message.results:
                 output = _shown(result.content, blobs)
-                items.append(_Output(call_id=result.tool_use_id, output=output))
-        elif isinstance(message, AssistantFlat):
-            if message.content:
-                items.append(_Message(role="assistant", content=message.content))
-            items.extend(map(_call, tool_uses(message)))
+                items.append(_Output(call_id=spelt_id(result.tool_use_id), output=output))
+        elif isinstance(message, AssistantMessage | AssistantFlat):
+            if items:
+                before = (place, len(items))
+            items += _answer(message)
         elif place:
             items.append(_system(message))
     if said:
         items.append(_user(said, blobs))
-    return items
+    return Items(items=items, before=before)
 
 
-def _answer(items: list[InputItem], blocks: Iterable[AssistantBlock]) -> None:
+def _answer(message: AssistantMessage | AssistantFlat) -> Sequence[InputItem]:
+    if isinstance(message, AssistantFlat):
+        told = [_Message(role="assistant", content=message.content)] if message.content else []
+        return (*told, *map(_call, tool_uses(message)))
+    items: list[InputItem] = []
     thoughts: list[TextData] = []  # they wait for something that follows them
-    for block in blocks:
+    for block in message.blocks:
         if isinstance(block, Reasoning):
             thoughts.append(block.data)
             continue
@@ -151,6 +156,7 @@ def _answer(items: list[InputItem], blocks: Iterable[AssistantBlock]) -> None:
             items.extend(_reasoning(thoughts))
             thoughts.clear()
         items.append(item)
+    return items
 
 
 def _name_phase(items: list[InputItem], data: TextData) -> None:
@@ -185,7 +191,8 @@ def _reasoning(thoughts: Iterable[TextData]) -> Iterator[_Reasoning]:
 
 
 def _call(use: ToolUseData) -> _Call:
-    return _Call(call_id=use.id, name=use.name, arguments=str(use.args, "utf-8"))
+    name, args = spelt_name(use.name), str(use.args, "utf-8")
+    return _Call(call_id=spelt_id(use.id), name=name, arguments=args)
 
 
 def _system(message: SystemMessage) -> _Message:

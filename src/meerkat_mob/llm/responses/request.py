@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
 
-import msgspec
 from msgspec import UNSET
 
 from meerkat_mob.core.jsonvalue import Json
@@ -21,6 +21,8 @@ from meerkat_mob.llm.client import LlmRequest
 from meerkat_mob.llm.merge_patch import merge_patch
 from meerkat_mob.llm.responses.conversation import input_items
 from meerkat_mob.llm.responses.strict_form import strict_form, unsupported, with_root
+from meerkat_mob.llm.spelling import spelt_name
+from meerkat_mob.llm.written import with_items, write
 
 OURS: Final = frozenset(
     {"conversation", "input", "instructions", "previous_response_id", "store", "stream"}
@@ -68,13 +70,20 @@ def request_body(request: LlmRequest) -> bytes:
         body["text"] = {"format": _form(request.output)}
     params = {key: value for key, value in request.provider_params.items() if key != WEB_SEARCH}
     merged = merge_patch(body, params)
-    return msgspec.json.encode({**merged, "input": input_items(request.messages, request.blobs)})
+    wire = write(
+        request.written,
+        request.messages,
+        request.blobs,
+        ("responses", request.model),
+        partial(input_items, request.messages, request.blobs),
+    )
+    return with_items(merged, "input", wire)
 
 
 def _tool(tool: ToolDef) -> Json:
     return {
         "type": "function",
-        "name": tool.name,
+        "name": spelt_name(tool.name),
         "description": tool.description,
         "parameters": tool.input_schema,
         "strict": False,  # left out it means true, which most schemas do not bear
