@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from meerkat_mob.errors import (
-    CapabilityUnavailable,
     InboxFull,
     InvalidParams,
     MemberExists,
@@ -59,7 +58,7 @@ async def test_a_first_message_and_a_kickoff_start_a_member_and_nothing_else_doe
         ("mute", "x", WiringRefused),
         ("unread", "x", SkillMissing),
         ("outside", "x", WiringRefused),
-        ("kept", "x", CapabilityUnavailable),
+        ("kept", "x", ProfileNotFound),
     ],
 )
 async def test_what_cannot_be_spawned_is_refused_before_anything_exists(

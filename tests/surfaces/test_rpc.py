@@ -70,9 +70,9 @@ async def test_params_are_refused_with_every_fault_and_its_place() -> None:
 async def test_a_key_of_upstream_s_without_effect_here_is_refused_by_name() -> None:
     async with wire() as there:
         await there.create(a_team("lead"))
-        with pytest.raises(InvalidParams, match="'resume_session_id' has no effect"):
+        with pytest.raises(InvalidParams, match="'backend' has no effect"):
             await there.call(
-                "mob/spawn", mob_id="team", profile="lead", meerkat_id="a", resume_session_id="x"
+                "mob/spawn", mob_id="team", profile="lead", meerkat_id="a", backend="session"
             )
         assert (await there.call("mob/status", mob_id="team"))["member_count"] == 0
 

@@ -60,6 +60,7 @@ MeerkatError                       catch this to catch us
 ├── ClockStuck                     a test's virtual clock cannot go on
 └── MobError                       about a mob or one of its members
     ├── ProfileNotFound
+    ├── RealmProfileNotFound
     ├── MemberNotFound
     ├── MemberExists
     ├── MemberRestoreFailed        it could not be brought back, and can do nothing
@@ -146,6 +147,7 @@ from meerkat_mob.errors.mobs import (
     NoAnswer,
     NotExternallyAddressable,
     ProfileNotFound,
+    RealmProfileNotFound,
     RevisionConflict,
     SkillMissing,
     SpawnCancelled,
@@ -199,6 +201,7 @@ __all__ = (
     "RealmDamaged",
     "RealmFenced",
     "RealmLocked",
+    "RealmProfileNotFound",
     "RealmUnreadable",
     "RevisionConflict",
     "RunCancelled",

@@ -17,13 +17,30 @@ class MobError(MeerkatError):
 
 
 class ProfileNotFound(MobError):
-    """A role that the definition does not have."""
+    """A role that the definition does not have, or that is a realm's profile which is not there."""
 
     code = "PROFILE_NOT_FOUND"
 
-    def __init__(self, *, profile: str, known: Sequence[str]) -> None:
-        super().__init__(f"no profile {profile!r}; the definition has: {', '.join(known)}")
-        self.profile, self.known = profile, tuple(known)
+    def __init__(
+        self, *, profile: str, known: Sequence[str], realm_profile: str | None = None
+    ) -> None:
+        super().__init__(
+            f"no profile {profile!r}; the definition has: {', '.join(known)}"
+            if realm_profile is None
+            else f"the role {profile!r} is the realm's profile {realm_profile!r}, which is not "
+            f"there: create it (realm.profiles.create), or write out [profiles.{profile}]"
+        )
+        self.profile, self.known, self.realm_profile = profile, tuple(known), realm_profile
+
+
+class RealmProfileNotFound(MobError):
+    """The realm keeps no profile of that name."""
+
+    code = "REALM_PROFILE_NOT_FOUND"
+
+    def __init__(self, *, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"no profile {name!r}; the realm has: {', '.join(known) or 'none yet'}")
+        self.name, self.known = name, tuple(known)
 
 
 class MemberNotFound(MobError):

@@ -6,17 +6,22 @@ from meerkat_mob.mob.helping import ErrandOptions, ErrandResult
 from meerkat_mob.mob.lifecycle import EndReport, StopReport
 from meerkat_mob.mob.member import DeliveryReceipt, Member
 from meerkat_mob.mob.mob import Mob
+from meerkat_mob.mob.profiles import RealmProfile, RealmProfiles
 from meerkat_mob.mob.realm import Realm, open_realm
 from meerkat_mob.mob.request import (
     AllowTools,
+    BudgetSplitPolicy,
     DenyTools,
     Fork,
+    ForkContext,
     Fresh,
     FullHistory,
     InheritTools,
     LastMessages,
+    LaunchMode,
     Resume,
     SpawnSpec,
+    ToolAccessPolicy,
 )
 from meerkat_mob.mob.respawning import RespawnReceipt
 from meerkat_mob.mob.retiring import RetireReport
@@ -32,6 +37,7 @@ __all__ = (
     "AllowTools",
     "AnyEvent",
     "AppliedTurn",
+    "BudgetSplitPolicy",
     "DeliveryReceipt",
     "DenyTools",
     "EndReport",
@@ -39,11 +45,13 @@ __all__ = (
     "ErrandResult",
     "ExternalPeer",
     "Fork",
+    "ForkContext",
     "Fresh",
     "FullHistory",
     "InheritTools",
     "Lagged",
     "LastMessages",
+    "LaunchMode",
     "Member",
     "MemberEvent",
     "MemberSnapshot",
@@ -53,6 +61,8 @@ __all__ = (
     "MobState",
     "MobTask",
     "Realm",
+    "RealmProfile",
+    "RealmProfiles",
     "RespawnReceipt",
     "Resume",
     "RetireReport",
@@ -60,6 +70,7 @@ __all__ = (
     "SpawnSpec",
     "StopReport",
     "Tasks",
+    "ToolAccessPolicy",
     "addressee",
     "default_members",
     "for_mobs",

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from meerkat_mob.core.ids import comms_name
 from meerkat_mob.errors import (
-    CapabilityUnavailable,
+    DefinitionInvalid,
     InvalidParams,
     MemberExists,
     MemberNotFound,
@@ -16,22 +16,31 @@ from meerkat_mob.errors import (
     WiringRefused,
 )
 from meerkat_mob.mob.context import MobContext
-from meerkat_mob.mob.definition import Profile
+from meerkat_mob.mob.definition import Profile, check_profile, errors_of
+from meerkat_mob.mob.profiles import RealmProfile
 from meerkat_mob.mob.request import Fork, SpawnSpec
 from meerkat_mob.mob.state import Command, require
 
 RESERVED: Final = "__flow_system_"
 
 
-def admit(context: MobContext, spec: SpawnSpec, *, command: Command = Command.SPAWN) -> Profile:
+def admit(
+    context: MobContext,
+    spec: SpawnSpec,
+    kept: RealmProfile | None = None,
+    *,
+    command: Command = Command.SPAWN,
+) -> Profile:
     """The profile of a member to be, in the order of the rules.
 
-    Raises ``InvalidTransition``, ``InvalidParams``, ``WiringRefused``, ``MemberExists``,
-    ``ProfileNotFound``, ``MemberNotFound`` (there is nobody to fork, or no parent).
+    ``kept`` is the realm's profile where the role is one. Raises ``InvalidTransition``,
+    ``InvalidParams``, ``WiringRefused``, ``MemberExists``, ``ProfileNotFound``,
+    ``DefinitionInvalid`` (a realm's profile does not fit this mob), ``MemberNotFound`` (there is
+    nobody to fork, or no parent).
     """
     require(context.journal.state, command)
     _insist_on_id(context, spec, respawned=command is Command.RESPAWN)
-    profile = _profile(context, spec)
+    profile = _profile(context, spec, kept)
     if not profile.tools.comms:
         raise WiringRefused(
             f"profile {spec.profile!r} has no comms, and a member of a team must be reachable: "
@@ -70,20 +79,23 @@ def _insist_on_id(context: MobContext, spec: SpawnSpec, *, respawned: bool) -> N
         )
 
 
-def _profile(context: MobContext, spec: SpawnSpec) -> Profile:
-    definition = context.definition
-    found = definition.profiles.get(spec.profile)
-    if found is None and spec.profile not in definition.realm_profiles:
-        raise ProfileNotFound(profile=spec.profile, known=tuple(definition.roles))
+def _profile(context: MobContext, spec: SpawnSpec, kept: RealmProfile | None) -> Profile:
+    definition, role = context.definition, spec.profile
+    found, reference = definition.profiles.get(role), definition.realm_profiles.get(role)
+    known = tuple(definition.roles)
+    if found is None and reference is None:
+        raise ProfileNotFound(profile=role, known=known)
     if spec.override_profile is not UNSET:
         return spec.override_profile
-    if found is None:
-        raise CapabilityUnavailable(
-            capability=f"realm profile {spec.profile!r}",
-            why="this realm keeps no profiles",
-            instead=f"write the profile out under [profiles.{spec.profile}]",
-        )
-    return found
+    if found is not None:
+        return found
+    if kept is None:
+        name = role if reference is None else reference.realm_profile
+        raise ProfileNotFound(profile=role, known=known, realm_profile=name)
+    if faults := errors_of(check_profile(definition, role, kept.profile)):
+        source = f"realm profile {kept.name!r}, revision {kept.revision}"
+        raise DefinitionInvalid(diagnostics=faults, source=source)
+    return kept.profile
 
 
 def _insist_on_parent(context: MobContext, spec: SpawnSpec) -> None:

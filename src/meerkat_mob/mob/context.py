@@ -18,6 +18,8 @@ from meerkat_mob.mob.facts import Fact, MobRedefined
 from meerkat_mob.mob.journal import Journal
 from meerkat_mob.mob.network import Network
 from meerkat_mob.mob.offer import Offer
+from meerkat_mob.mob.profiles import RealmProfile, RealmProfiles
+from meerkat_mob.mob.request import SpawnSpec
 from meerkat_mob.mob.roster import RosterEntry
 from meerkat_mob.mob.session_service import MobSessionService
 from meerkat_mob.mob.tools import Tasks
@@ -60,6 +62,7 @@ class MobContext:
         self.network: Final = Network(definition.id, router, self.roster)
         self.journal.follow(self.network.apply)
         self.journal.follow(self._follow)
+        self.profiles: Final = RealmProfiles(store, clock)
         self.tasks: Final = Tasks(self.journal, ids)
         self.now, self.new_id = clock, ids
         self.offer: Final = offer
@@ -110,7 +113,16 @@ class MobContext:
         """What a member is made from; None when its definition has no such profile any more."""
         if entry.request is not UNSET and entry.request.override_profile is not UNSET:
             return entry.request.override_profile
+        if entry.realm_profile is not UNSET:
+            return entry.realm_profile.profile
         return self.definition.profiles.get(entry.profile)
+
+    async def realm_profile(self, spec: SpawnSpec) -> RealmProfile | None:
+        """The realm's profile that a member to be is made from, if its role is one and there is."""
+        reference = self.definition.realm_profiles.get(spec.profile)
+        if reference is None or spec.override_profile is not UNSET:
+            return None
+        return await self.profiles.get(reference.realm_profile)
 
     def tools_of_role(self, profile: str) -> Toolbox:
         """What was given to a role."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from meerkat_mob.mob.definition import RuntimeMode
+from meerkat_mob.mob.profiles import RealmProfile
 from meerkat_mob.mob.request import SpawnSpec
 
 TaskStatus: TypeAlias = Literal["open", "in_progress", "completed", "cancelled"]
@@ -85,7 +86,10 @@ class MemberSpawned(
     tag="meerkat_spawned",
     rename={"member": "meerkat_id", "profile": "role"},
 ):
-    """A member exists. ``request`` is how it was asked for, as far as that must be known later."""
+    """A member exists. ``request`` is how it was asked for, as far as that must be known later.
+
+    ``realm_profile`` is what it was made from, where its role is a profile of the realm.
+    """
 
     member: str
     profile: str
@@ -93,6 +97,7 @@ class MemberSpawned(
     runtime_mode: RuntimeMode = "autonomous_host"
     labels: Mapping[str, str] | UnsetType = UNSET
     request: SpawnSpec | UnsetType = UNSET
+    realm_profile: RealmProfile | UnsetType = UNSET
 
 
 class MemberRetired(

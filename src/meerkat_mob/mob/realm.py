@@ -29,6 +29,7 @@ from meerkat_mob.mob.definition import MobDefinition
 from meerkat_mob.mob.kept import kept_mobs
 from meerkat_mob.mob.mob import Mob
 from meerkat_mob.mob.offer import Offer
+from meerkat_mob.mob.profiles import RealmProfiles
 from meerkat_mob.mob.session_service import for_mobs
 from meerkat_mob.sessions import (
     EphemeralSessionService,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:  # a page has no processes, and does not carry it
 class Realm:
     """Mobs that share sessions, a store and a network. Made by ``open_realm``.
 
-    Use it with ``async with``, or end it with ``aclose``.
+    Use it with ``async with``, or end it with ``aclose``. ``profiles`` are those that roles of any
+    of its mobs may be.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Realm:
         self._router = Router(ids=ids)
         self.sessions = sessions
         self.service = for_mobs(sessions, ids=ids, clock=clock)
+        self.profiles = RealmProfiles(store, clock)
         self._mobs: dict[str, Mob] = {}
 
     async def create_mob(self, definition: MobDefinition) -> Mob:

@@ -26,6 +26,7 @@ from meerkat_mob.mob.facts import (
     PeersUnwired,
     PeersWired,
 )
+from meerkat_mob.mob.profiles import RealmProfile
 from meerkat_mob.mob.request import SpawnSpec
 
 
@@ -39,7 +40,8 @@ class RosterEntry(
     """One member. ``wired_to`` holds member ids, ``external_peers`` those outside by name.
 
     ``kickoff`` is how its first input stands, if it was given one; ``broken`` why it could not be
-    brought back; ``request`` how it was asked for.
+    brought back; ``request`` how it was asked for; ``realm_profile`` what it was made from, where
+    its role is a profile of the realm.
     """
 
     member: str
@@ -52,6 +54,7 @@ class RosterEntry(
     kickoff: Kickoff | UnsetType = UNSET
     broken: str | UnsetType = UNSET
     request: SpawnSpec | UnsetType = UNSET
+    realm_profile: RealmProfile | UnsetType = UNSET
 
     @property
     def peers(self) -> frozenset[str]:
@@ -161,4 +164,5 @@ def _entry(fact: MemberSpawned) -> RosterEntry:
         runtime_mode=fact.runtime_mode,
         labels={} if fact.labels is UNSET else fact.labels,
         request=fact.request,
+        realm_profile=fact.realm_profile,
     )

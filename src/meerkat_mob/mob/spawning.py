@@ -32,6 +32,7 @@ from meerkat_mob.mob.facts import (
 )
 from meerkat_mob.mob.kickoff import first_input, kick_off
 from meerkat_mob.mob.news import introduce
+from meerkat_mob.mob.profiles import RealmProfile
 from meerkat_mob.mob.provisioning import Provision, provisioned
 from meerkat_mob.mob.request import SpawnSpec
 from meerkat_mob.mob.roster import RosterEntry
@@ -64,23 +65,31 @@ class Spawns:
         Raises what ``admit`` and ``provisioned`` raise, and ``SpawnCancelled``; with nothing left
         behind.
         """
-        admit(self._context, spec)
-        await self._run(spec, own, None)
+        kept = await self._context.realm_profile(spec)
+        admit(self._context, spec, kept)
+        await self._run(spec, own, None, kept)
 
     async def respawn(self, entry: RosterEntry, spec: SpawnSpec) -> None:
         """A new session for a member in the place of its own, in one step.
 
         What it is wired to and its tools stay. Raises as ``spawn`` does; it is as it was then.
         """
-        admit(self._context, spec, command=Command.RESPAWN)
-        await self._run(spec, (), entry)
+        kept = await self._context.realm_profile(spec)
+        admit(self._context, spec, kept, command=Command.RESPAWN)
+        await self._run(spec, (), entry, kept)
 
-    async def _run(self, spec: SpawnSpec, own: Sequence[Tool], former: RosterEntry | None) -> None:
+    async def _run(
+        self,
+        spec: SpawnSpec,
+        own: Sequence[Tool],
+        former: RosterEntry | None,
+        kept: RealmProfile | None,
+    ) -> None:
         member = spec.member_id
         if member in self._pending:
             raise MemberExists(member=member)
         name = f"spawn of {member}"
-        work = asyncio.create_task(self._make(spec, own, former), name=name)
+        work = asyncio.create_task(self._make(spec, own, former, kept), name=name)
         pending = self._pending[member] = _Pending(work)
         work.add_done_callback(lambda _: self._pending.pop(member, None))
         try:
@@ -108,11 +117,17 @@ class Spawns:
         if chosen:
             await asyncio.wait([pending.work for pending in chosen])
 
-    async def _make(self, spec: SpawnSpec, own: Sequence[Tool], former: RosterEntry | None) -> None:
+    async def _make(
+        self,
+        spec: SpawnSpec,
+        own: Sequence[Tool],
+        former: RosterEntry | None,
+        kept: RealmProfile | None,
+    ) -> None:
         context = self._context
-        profile = admit(context, spec, command=Command.RESPAWN if former else Command.SPAWN)
+        profile = admit(context, spec, kept, command=Command.RESPAWN if former else Command.SPAWN)
         async with provisioned(context, spec, profile, own) as made:
-            await context.journal.record(lambda: _facts(context, made, former))
+            await context.journal.record(lambda: _facts(context, made, former, kept))
         entry = context.roster.get(spec.member_id)
         if entry is None:  # retired again already
             return
@@ -122,7 +137,9 @@ class Spawns:
             await kick_off(context, entry, first)
 
 
-def _facts(context: MobContext, made: Provision, former: RosterEntry | None) -> tuple[Fact, ...]:
+def _facts(
+    context: MobContext, made: Provision, former: RosterEntry | None, kept: RealmProfile | None
+) -> tuple[Fact, ...]:
     require(context.journal.state, Command.RESPAWN if former else Command.SPAWN)
     spec, member = made.spec, made.spec.member_id
     there = context.roster.get(member)
@@ -140,6 +157,7 @@ def _facts(context: MobContext, made: Provision, former: RosterEntry | None) -> 
             runtime_mode=made.mode,
             labels=dict(spec.labels) or UNSET,
             request=UNSET if asked == PLAIN else spec,
+            realm_profile=kept or UNSET,
         )
     )
     facts += (

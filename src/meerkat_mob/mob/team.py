@@ -14,9 +14,9 @@ from meerkat_mob.mob.mob import Mob
 
 
 def default_members(definition: MobDefinition) -> dict[str, str]:
-    """One member per profile, named after it; the orchestrator's first."""
+    """One member per role, named after it; the orchestrator's first."""
     lead = _lead(definition)
-    return {n: n for n in sorted(definition.profiles, key=lambda n: n != lead)}
+    return {n: n for n in sorted(definition.roles, key=lambda n: n != lead)}
 
 
 async def spawn_team(mob: Mob, members: Mapping[str, str] | None = None) -> tuple[Member, ...]:

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from meerkat_mob.errors import DefinitionInvalid, InvalidParams
+from meerkat_mob.errors import CapabilityUnavailable, DefinitionInvalid, InvalidParams
 from meerkat_mob.llm import LlmClient
 from meerkat_mob.llm.client import LlmEvent, LlmRequest, LlmTextDelta
 from meerkat_mob.mob.definition import MobDefinition, Pack, errors_of, require_capabilities
@@ -31,6 +31,12 @@ def ensure_playable(pack: Pack) -> None:
         raise DefinitionInvalid(diagnostics=pack.diagnostics, source=pack.source)
     if pack.manifest is not None:
         require_capabilities(pack.manifest, PROVIDED)
+    if roles := ", ".join(map(repr, pack.definition.realm_profiles)):
+        raise CapabilityUnavailable(
+            capability=f"the realm's profiles for {roles}",
+            why="a team that is played from a file has a realm without profiles",
+            instead="write them out in the file, or play it from a program that keeps them",
+        )
 
 
 def with_model(definition: MobDefinition, model: str | None) -> MobDefinition:

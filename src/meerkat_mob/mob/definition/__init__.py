@@ -85,6 +85,7 @@ from meerkat_mob.mob.definition.pack import (
 from meerkat_mob.mob.definition.skills import read_skill
 from meerkat_mob.mob.definition.validate import (
     RESERVED_PREFIX,
+    check_profile,
     ensure_valid,
     is_identifier,
     validate,
@@ -160,6 +161,7 @@ __all__ = (
     "TopologyRule",
     "Wiring",
     "capability_warnings",
+    "check_profile",
     "decode_definition",
     "decode_source",
     "definition_json",

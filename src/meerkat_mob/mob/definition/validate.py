@@ -88,6 +88,11 @@ def _check_profiles(definition: MobDefinition) -> Iterator[Diagnostic]:
             yield from _check_inside(definition, binding, place)
 
 
+def check_profile(definition: MobDefinition, role: str, profile: Profile) -> list[Diagnostic]:
+    """Every finding about a profile that is not written in the definition, as one of its roles."""
+    return [*_check_inside(definition, profile, f"profiles.{role}")]
+
+
 def _check_inside(definition: MobDefinition, profile: Profile, place: str) -> Iterator[Diagnostic]:
     """A definition with no skills (or servers) at all may name those of its host: a warning."""
     for i, name in enumerate(profile.skills):

@@ -82,8 +82,8 @@ def prepare(options: RunOptions, pack: Pack, *, in_terminal: bool) -> Plan:
         definition = with_id(definition, options.mob_id)
     members = members_of(options.members) or default_members(definition)
     for profile in members.values():
-        if profile not in definition.profiles:
-            raise ProfileNotFound(profile=profile, known=tuple(definition.profiles))
+        if profile not in definition.roles:
+            raise ProfileNotFound(profile=profile, known=tuple(definition.roles))
     lead = addressee(definition, members, options.to)
     models = [definition.profiles[profile].model for profile in members.values()]
     llm = scripted_voice(options, pack, models, in_terminal=in_terminal)

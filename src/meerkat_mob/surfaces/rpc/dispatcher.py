@@ -14,7 +14,7 @@ import meerkat_mob
 from meerkat_mob.mob import Realm
 from meerkat_mob.mob.definition import CAPABILITIES
 from meerkat_mob.surfaces.playing import PROVIDED
-from meerkat_mob.surfaces.rpc import inputs, membership, mobs, params
+from meerkat_mob.surfaces.rpc import inputs, joining, membership, mobs, params, profiles
 from meerkat_mob.surfaces.rpc.host import Host
 from meerkat_mob.surfaces.rpc.input_params import (
     INPUT_DIALECT,
@@ -103,8 +103,17 @@ METHODS: Final[Mapping[str, Method[Host]]] = {
     "mob/list": _row(params.Nothing, mobs.list_mobs),
     "mob/status": _row(params.OfMob, mobs.status),
     "mob/members": _row(params.OfMob, mobs.members),
-    "mob/spawn": _row(params.SpawnOne, mobs.spawn),
-    "mob/spawn_many": _row(params.SpawnMany, mobs.spawn_many),
+    "mob/resume": _row(params.OfMob, mobs.resume),
+    "mob/spawn": _row(params.SpawnOne, joining.spawn),
+    "mob/spawn_many": _row(params.SpawnMany, joining.spawn_many),
+    "mob/spawn_helper": _row(params.Errand, joining.spawn_helper),
+    "mob/fork_helper": _row(params.ForkedErrand, joining.fork_helper),
+    "mob/wait_kickoff": _row(params.WaitKickoff, joining.wait_kickoff),
+    "mob/profile/create": _row(params.NewProfile, profiles.create),
+    "mob/profile/get": _row(params.NamedProfile, profiles.get),
+    "mob/profile/list": _row(params.Nothing, profiles.list_profiles),
+    "mob/profile/update": _row(params.ChangedProfile, profiles.update),
+    "mob/profile/delete": _row(params.ProfileAt, profiles.delete),
     "mob/retire": _row(params.OfMember, membership.retire),
     "mob/respawn": _row(params.Respawn, membership.respawn),
     "mob/wire": _row(params.Wire, membership.wire),

@@ -5,21 +5,18 @@ Whoever calls is outside the mob, so members are written to only if their profil
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import UNSET
 
 from meerkat_mob.core.messages import HandlingMode
-from meerkat_mob.errors import DefinitionInvalid, MeerkatError
+from meerkat_mob.errors import DefinitionInvalid
 from meerkat_mob.mob import (
     MemberSnapshot,
     Mob,
     MobEvent,
     MobState,
     MobTask,
-    SpawnSpec,
 )
 from meerkat_mob.mob.definition import (
     Diagnostic,
@@ -31,7 +28,6 @@ from meerkat_mob.mob.definition import (
 )
 from meerkat_mob.mob.facts import Kickoff, SessionRef
 from meerkat_mob.surfaces.rpc import params
-from meerkat_mob.surfaces.rpc.faults import CallError, call_error
 from meerkat_mob.surfaces.rpc.host import Host
 
 # -- results -----------------------------------------------------------------------------------
@@ -81,32 +77,6 @@ class Members(msgspec.Struct, frozen=True, kw_only=True):
 
     mob_id: str
     members: tuple[MemberView, ...]
-
-
-class Spawned(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
-    """A member exists."""
-
-    mob_id: str
-    member: str
-    member_ref: SessionRef
-    session_id: str
-
-
-class SpawnResult(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
-    """One of many: ``ok`` with its session, or the error that kept it from being."""
-
-    ok: bool
-    member: str
-    member_ref: SessionRef | msgspec.UnsetType = UNSET
-    session_id: str | msgspec.UnsetType = UNSET
-    error: CallError | msgspec.UnsetType = UNSET
-
-
-class SpawnResults(msgspec.Struct, frozen=True, kw_only=True):
-    """In the order they were asked for."""
-
-    mob_id: str
-    results: tuple[SpawnResult, ...]
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +137,11 @@ async def list_mobs(host: Host, _: params.Nothing) -> Mobs:
     return Mobs(mobs=tuple(_status(mob) for mob in host.realm.mobs()))
 
 
+async def resume(host: Host, given: params.OfMob) -> Status:
+    """A mob that this realm keeps is here again, as it was."""
+    return _status(await host.realm.resume_mob(given.mob_id))
+
+
 async def status(host: Host, given: params.OfMob) -> Status:
     """How a mob stands."""
     return _status(host.realm.mob(given.mob_id))
@@ -204,43 +179,6 @@ async def members(host: Host, given: params.OfMob) -> Members:
             )
         )
     return Members(mob_id=mob.id, members=tuple(views))
-
-
-async def spawn(host: Host, given: params.SpawnOne) -> Spawned:
-    """A new member, wired by the definition's rules."""
-    member = await host.realm.mob(given.mob_id).spawn_spec(_spec(given))
-    ref = SessionRef(session_id=member.session_id)
-    return Spawned(
-        mob_id=given.mob_id, member=member.id, member_ref=ref, session_id=member.session_id
-    )
-
-
-async def spawn_many(host: Host, given: params.SpawnMany) -> SpawnResults:
-    """Many members, in order. What keeps one from being does not keep the next."""
-    mob = host.realm.mob(given.mob_id)
-    results = await asyncio.gather(*(_spawn_one(mob, wanted) for wanted in given.specs))
-    return SpawnResults(mob_id=mob.id, results=tuple(results))
-
-
-async def _spawn_one(mob: Mob, wanted: params.Spawn) -> SpawnResult:
-    try:
-        member = await mob.spawn_spec(_spec(wanted))
-    except MeerkatError as error:
-        return SpawnResult(ok=False, member=wanted.member, error=call_error(error))
-    ref = SessionRef(session_id=member.session_id)
-    return SpawnResult(ok=True, member=member.id, member_ref=ref, session_id=member.session_id)
-
-
-def _spec(wanted: params.Spawn) -> SpawnSpec:
-    first = wanted.initial_message
-    return SpawnSpec(
-        profile=wanted.profile,
-        member_id=wanted.member,
-        initial_message=None if first is None else params.content_of(first),
-        kickoff=wanted.kickoff,
-        runtime_mode=UNSET if wanted.runtime_mode is None else wanted.runtime_mode,
-        labels=wanted.labels,
-    )
 
 
 async def member_send(host: Host, given: params.MemberSend) -> Sent:

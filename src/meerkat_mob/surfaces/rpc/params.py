@@ -16,8 +16,17 @@ from meerkat_mob.core.content import Content, ContentBlock
 from meerkat_mob.core.jsonvalue import JsonObject
 from meerkat_mob.core.messages import HandlingMode
 from meerkat_mob.core.strict import Dialect
-from meerkat_mob.mob import ExternalPeer
-from meerkat_mob.mob.definition import RuntimeMode
+from meerkat_mob.mob import (
+    BudgetSplitPolicy,
+    ErrandOptions,
+    ExternalPeer,
+    ForkContext,
+    FullHistory,
+    InheritTools,
+    LaunchMode,
+    ToolAccessPolicy,
+)
+from meerkat_mob.mob.definition import Profile, RuntimeMode
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -71,7 +80,11 @@ class OfMember(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "mee
 
 
 class Spawn(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
-    """A member to be. ``kickoff`` gives it a first input of our own words."""
+    """A member to be. ``kickoff`` gives it a first input of our own words.
+
+    ``resume_session_id`` is a session that goes on as its; ``launch_mode`` says that, or whom it
+    is a fork of. ``override_profile`` is used instead of the definition's of that name.
+    """
 
     profile: Text
     member: Text
@@ -79,6 +92,20 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerka
     kickoff: bool = False
     runtime_mode: RuntimeMode | None = None
     labels: Mapping[str, str] = {}
+    context: JsonObject | None = None
+    additional_instructions: tuple[str, ...] = ()
+    shell_env: Mapping[str, str] = {}
+    resume_session_id: Text | None = None
+    launch_mode: LaunchMode | None = None
+    tool_access_policy: ToolAccessPolicy = InheritTools()
+    budget_split_policy: BudgetSplitPolicy | None = None
+    auto_wire_parent: bool = False
+    parent: Text | None = None
+    override_profile: Profile | None = None
+
+    def __post_init__(self) -> None:
+        if self.resume_session_id is not None and self.launch_mode is not None:
+            raise ValueError("resume_session_id is a launch_mode already: leave one of them out")
 
 
 class SpawnOne(Spawn, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
@@ -92,6 +119,54 @@ class SpawnMany(msgspec.Struct, frozen=True, kw_only=True):
 
     mob_id: Text
     specs: tuple[Spawn, ...]
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """A member for one task; without an id it gets one."""
+
+    mob_id: Text
+    prompt: Said
+    member: Text | None = None
+    options: ErrandOptions = ErrandOptions()
+
+
+class ForkedErrand(Errand, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
+    """The same, by one that remembers what another member said and heard."""
+
+    source_member_id: Text
+    fork_context: ForkContext = FullHistory()
+
+
+class WaitKickoff(msgspec.Struct, frozen=True, kw_only=True):
+    """A wait until these members, or all, have had their first turn."""
+
+    mob_id: Text
+    member_ids: tuple[Text, ...] = ()
+    timeout_ms: Milliseconds = 600_000
+
+
+class NamedProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile of the realm."""
+
+    name: Text
+
+
+class NewProfile(NamedProfile, frozen=True, kw_only=True):
+    """One to be."""
+
+    profile: Profile
+
+
+class ProfileAt(NamedProfile, frozen=True, kw_only=True):
+    """One as it was read."""
+
+    expected_revision: Count
+
+
+class ChangedProfile(ProfileAt, frozen=True, kw_only=True):
+    """One, and what it is to become."""
+
+    profile: Profile
 
 
 class Respawn(OfMember, frozen=True, kw_only=True, rename={"member": "meerkat_id"}):
@@ -183,21 +258,13 @@ class History(OfSession, frozen=True, kw_only=True):
 
 _ALIASES: Final = {"member_id": "meerkat_id", "agent_identity": "meerkat_id"}
 _LATER: Final = "this version does not do it yet, so nothing was done"
-_SPAWN_LATER: Final[Mapping[str, str]] = dict.fromkeys(
-    (
-        "backend",
-        "binding",
-        "resume_session_id",
-        "context",
-        "additional_instructions",
-        "auto_wire_parent",
-    ),
-    _LATER,
-)
+_SPAWN_LATER: Final[Mapping[str, str]] = dict.fromkeys(("backend", "binding"), _LATER)
 _SEND_LATER: Final[Mapping[str, str]] = {"render_metadata": _LATER}
 
 DIALECT: Final = Dialect(
-    aliases=dict.fromkeys((OfMember, Spawn, SpawnOne, MemberSend, Ask), _ALIASES),
+    aliases=dict.fromkeys(
+        (OfMember, Spawn, SpawnOne, MemberSend, Ask, Errand, ForkedErrand), _ALIASES
+    ),
     unsupported={
         Spawn: _SPAWN_LATER,
         SpawnOne: _SPAWN_LATER,
