@@ -290,8 +290,11 @@ async def test_a_stream_of_one_member_tells_nothing_of_others() -> None:
         await there.call("mob/ask", mob_id="team", meerkat_id="lead", content="look")
         await there.call("mob/lifecycle", mob_id="team", action="destroy")
         await there.dispatcher.streams.drain()
-    sources = {params["event"]["source"] for m, params in there.heard if m == "mob/stream_event"}
-    assert sources == {"w"}
+    events = [params["event"] for m, params in there.heard if m == "mob/stream_event"]
+    assert {event["source"] for event in events if "source" in event} == {"w"}
+    facts = [event["kind"] for event in events if "kind" in event]
+    assert [fact["type"] for fact in facts] == ["meerkat_spawned", "peers_wired", "meerkat_retired"]
+    assert "w" in {facts[1]["a"], facts[1]["b"]}
 
 
 async def test_a_stream_of_nobody_is_refused() -> None:

@@ -7,7 +7,20 @@ from typing import TypeAlias
 import msgspec
 
 from meerkat_mob.core.events import EventEnvelope
-from meerkat_mob.mob.facts import Fact
+from meerkat_mob.mob.facts import (
+    CapabilityMissing,
+    ExternalPeerUnwired,
+    ExternalPeerWired,
+    Fact,
+    KickoffUpdated,
+    MemberBroken,
+    MemberRestored,
+    MemberRetired,
+    MemberSpawned,
+    PeersUnwired,
+    PeersWired,
+    TaskUpdated,
+)
 
 
 class MobEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -34,3 +47,33 @@ class Lagged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 AnyEvent: TypeAlias = MobEvent | MemberEvent | Lagged
+
+
+def is_about(event: AnyEvent, member: str) -> bool:
+    """Whether an event is a member's: what its runs say, and the facts that name it.
+
+    That a reader missed something concerns everybody who reads.
+    """
+    match event:
+        case MemberEvent(member=name):
+            return name == member
+        case MobEvent(kind=kind):
+            return member in _named_by(kind)
+        case Lagged():
+            return True
+
+
+def _named_by(fact: Fact) -> tuple[str | None, ...]:
+    match fact:
+        case MemberSpawned() | MemberRetired() | MemberBroken() | MemberRestored():
+            return (fact.member,)
+        case KickoffUpdated() | CapabilityMissing():
+            return (fact.member,)
+        case PeersWired() | PeersUnwired():
+            return fact.a, fact.b
+        case ExternalPeerWired() | ExternalPeerUnwired():
+            return (fact.local,)
+        case TaskUpdated():
+            return (fact.owner,)
+        case _:
+            return ()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from typing import Final
 
 from meerkat_mob.core.events import EventEnvelope
-from meerkat_mob.mob.events import AnyEvent, Lagged, MemberEvent, MobEvent
+from meerkat_mob.mob.events import AnyEvent, Lagged, MemberEvent, MobEvent, is_about
 from meerkat_mob.mob.facts import Fact, decode_fact, encode_fact
 from meerkat_mob.mob.fold import MobFold
 from meerkat_mob.mob.state import MobState
@@ -121,14 +122,18 @@ class Journal:
         found = await self._store.read(self._stream, after=after_cursor, limit=limit)
         return tuple(self._event(r, decode_fact(r.body)) for r in found)
 
-    def events(self, after_cursor: int | None = None) -> AsyncGenerator[AnyEvent, None]:
+    def events(
+        self, after_cursor: int | None = None, member: str | None = None
+    ) -> AsyncGenerator[AnyEvent, None]:
         """Stored facts after a cursor, then everything that happens, without a gap.
 
         None means from now. A reader that falls behind gets ``Lagged`` with the number of member
-        events it missed; facts are never missed, they are read again from the store.
+        events it missed; facts are never missed, they are read again from the store. With a member
+        it is only told what is about that one.
         """
         cursor = self._fold.revision if after_cursor is None else after_cursor
-        return self._read(cursor, self._ring.end, self._fold.revision)
+        everything = self._read(cursor, self._ring.end, self._fold.revision)
+        return everything if member is None else _only(everything, member)
 
     async def _read(self, cursor: int, position: int, shown: int) -> AsyncGenerator[AnyEvent, None]:
         """``cursor``: the last fact the reader has. ``shown``: the last one before ``position``."""
@@ -163,6 +168,15 @@ class Journal:
 
     def _event(self, record: Record, fact: Fact) -> MobEvent:
         return MobEvent(cursor=record.seq, timestamp=record.at, mob_id=self.mob_id, kind=fact)
+
+
+async def _only(
+    events: AsyncGenerator[AnyEvent, None], member: str
+) -> AsyncGenerator[AnyEvent, None]:
+    async with aclosing(events):
+        async for event in events:
+            if is_about(event, member):
+                yield event
 
 
 def _tag(fact: Fact) -> str:

@@ -142,7 +142,10 @@ class Member:
         return await snapshot(self._context, self.id)
 
     def events(self, *, after: int | None = None) -> AsyncGenerator[EventEnvelope, None]:
-        """What the member's runs say, from now or after a number."""
+        """What the runs of the session it has now say, from now or after a number.
+
+        ``Mob.events(member=…)`` goes on when the member begins anew.
+        """
         return self._context.sessions.subscribe_session_events(self.session_id, after=after)
 
 

@@ -24,6 +24,7 @@ from meerkat_mob.errors import (
     InvalidTransition,
     MeerkatError,
     MemberExists,
+    MemberNotFound,
     MobExists,
     NotExternallyAddressable,
     PersistenceDisabled,
@@ -400,13 +401,19 @@ class Mob:
 
     # -- events --------------------------------------------------------------------------------
 
-    def events(self, *, after: int | None = 0) -> AsyncGenerator[AnyEvent, None]:
+    def events(
+        self, *, after: int | None = 0, member: str | None = None
+    ) -> AsyncGenerator[AnyEvent, None]:
         """What happened after a cursor, then what happens; ends with the mob.
 
         Stored facts come as ``MobEvent``, what members' runs say as ``MemberEvent``; a reader
-        that is too slow gets ``Lagged``. With None it starts from now.
+        that is too slow gets ``Lagged``. With None it starts from now. With a member it is what is
+        about that one, also when it begins anew. Raises ``MemberNotFound``.
         """
-        return self._context.journal.events(after)
+        if member is not None and self._context.roster.get(member) is None:
+            known = [entry.member for entry in self.members()]
+            raise MemberNotFound(member=member, known=known)
+        return self._context.journal.events(after, member)
 
     async def poll_events(self, after: int = 0, limit: int = 100) -> Sequence[MobEvent]:
         """Stored facts with a higher cursor, at most ``limit``."""

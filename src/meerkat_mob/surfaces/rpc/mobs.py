@@ -236,8 +236,6 @@ async def events(host: Host, given: params.Events) -> EventPage:
 async def stream_open(host: Host, given: params.StreamOpen) -> StreamOpened:
     """Begins to push a mob's events, or one member's."""
     mob = host.realm.mob(given.mob_id)
-    if given.member is not None:
-        mob.member(given.member)  # a stream of nobody would stay silent for ever
     stream_id = host.streams.open(mob, member=given.member, after=given.after_cursor)
     return StreamOpened(stream_id=stream_id)
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from meerkat_mob.errors import InvalidParams
-from meerkat_mob.mob import AnyEvent, MemberEvent, Mob
+from meerkat_mob.mob import AnyEvent, Mob
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,23 +58,21 @@ class Streams:
     def open(self, mob: Mob, *, member: str | None = None, after: int | None = None) -> str:
         """Begins to push events after a cursor (None: from now), of one member if one is named.
 
+        Raises ``MemberNotFound``: a stream of nobody would stay silent for ever.
         Nothing is pushed before the caller waits for something, so it can tell the id first.
         """
         stream_id = self._ids()
-        pump = self._pump(stream_id, mob.events(after=after), member)
+        pump = self._pump(stream_id, mob.events(after=after, member=member))
         task = asyncio.create_task(pump, name=f"{stream_id} of mob {mob.id}")
         self._tasks[stream_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(stream_id, None))
         return stream_id
 
-    async def _pump(
-        self, stream_id: str, events: AsyncGenerator[AnyEvent, None], member: str | None
-    ) -> None:
+    async def _pump(self, stream_id: str, events: AsyncGenerator[AnyEvent, None]) -> None:
         async with aclosing(events):
             async for event in events:
-                if member is None or (isinstance(event, MemberEvent) and event.member == member):
-                    pushed = StreamEvent(stream_id=stream_id, event=event)
-                    await self._notify(Notification(method="mob/stream_event", params=pushed))
+                pushed = StreamEvent(stream_id=stream_id, event=event)
+                await self._notify(Notification(method="mob/stream_event", params=pushed))
         await self._end(StreamEnd(stream_id=stream_id, reason="mob_ended"))
 
     async def close(self, stream_id: str) -> None:
