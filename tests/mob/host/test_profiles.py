@@ -13,6 +13,7 @@ from tests.mob.teams import a_profile
 from tests.mob.test_profiles import a_smith, a_team_with_a_smith
 
 
+@pytest.mark.native_only
 async def test_profiles_and_who_was_made_from_them_survive_the_process(tmp_path: Path) -> None:
     llm = ScriptedLlm(lambda _: "noted")
     async with open_realm(tmp_path, llm=llm, env={}) as realm:
