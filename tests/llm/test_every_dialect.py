@@ -8,10 +8,12 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from meerkat_mob.core.messages import ToolUse
 from meerkat_mob.errors import LlmFailed, LlmUnreachable
 from meerkat_mob.llm import HttpLlm
 from meerkat_mob.llm.dialect import DialectName
-from tests.llm.every_dialect import EVERY, HELLO, events_in
+from meerkat_mob.llm.spelling import spelt_name
+from tests.llm.every_dialect import EVERY, HELLO, calling, events_in
 from tests.llm.kit import answer_of, asking, calls_in, failure_of, text_in
 from tests.llm.loopback_server import (
     STREAM,
@@ -187,3 +189,20 @@ async def test_a_model_s_name_is_spelt_out_in_an_address() -> None:
         await client.aclose()
     paths = [asked.path.partition(":")[0] for asked in server.asked]
     assert paths == ["/v1beta/models/gemini-3", "/v1beta/models/a%2Fb%20c"]
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_a_tool_with_a_name_that_is_refused_is_called_by_its_own(
+    dialect: DialectName,
+) -> None:
+    events = calling(dialect, spelt_name("git.status"))
+    async with serving(saying(*events)) as server:
+        client = HttpLlm(server.address, dialect=dialect)
+        for tools in (["git.status", "look"], ["look"]):
+            (called,) = (
+                block.data.name
+                for block in (await answer_of(client, asking("hi", tools=tools))).blocks
+                if isinstance(block, ToolUse)
+            )
+            assert called == ("git.status" if "git.status" in tools else spelt_name("git.status"))
+        await client.aclose()

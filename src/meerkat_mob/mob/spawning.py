@@ -7,7 +7,7 @@ holds the member and its wiring. What fails before it leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -67,7 +67,7 @@ class Spawns:
         """
         kept = await self._context.realm_profile(spec)
         admit(self._context, spec, kept)
-        await self._run(spec, own, None, kept)
+        await self._run(spec.member_id, lambda: self._make(spec, own, None, kept))
 
     async def respawn(self, entry: RosterEntry, spec: SpawnSpec) -> None:
         """A new session for a member in the place of its own, in one step.
@@ -76,20 +76,13 @@ class Spawns:
         """
         kept = await self._context.realm_profile(spec)
         admit(self._context, spec, kept, command=Command.RESPAWN)
-        await self._run(spec, (), entry, kept)
+        await self._run(spec.member_id, lambda: self._make(spec, (), entry, kept))
 
-    async def _run(
-        self,
-        spec: SpawnSpec,
-        own: Sequence[Tool],
-        former: RosterEntry | None,
-        kept: RealmProfile | None,
-    ) -> None:
-        member = spec.member_id
+    async def _run(self, member: str, make: Callable[[], Coroutine[None, None, None]]) -> None:
         if member in self._pending:
             raise MemberExists(member=member)
         name = f"spawn of {member}"
-        work = asyncio.create_task(self._make(spec, own, former, kept), name=name)
+        work = asyncio.create_task(make(), name=name)
         pending = self._pending[member] = _Pending(work)
         work.add_done_callback(lambda _: self._pending.pop(member, None))
         try:
