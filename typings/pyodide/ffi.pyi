@@ -3,7 +3,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-class JsException(Exception): ...
+class JsException(Exception):
+    def __getattr__(self, name: str) -> Any: ...
 
 class JsProxy:
     def __getattr__(self, name: str) -> Any: ...

@@ -145,7 +145,7 @@ function choose(member) {
   const tools = seat?.tools.map((tool) => ({ builtins: "date and time", comms: "messages", mob_tasks: "task board" })[tool] ?? tool);
   byId("detail").replaceChildren(
     ...(seat
-      ? [h("b", {}, seat.member), ` ${seat.description || seat.profile}. `, h("span", {}, `Model ${now.mob?.voice.model ?? seat.model}; tools: ${tools.join(", ") || "none"}.`)]
+      ? [h("b", {}, seat.member), ` ${seat.description || seat.profile}. `, h("span", {}, `Model ${now.mob?.voice.model ?? (now.mob?.voice.kind === "built-in" ? "of the browser" : seat.model)}; tools: ${tools.join(", ") || "none"}.`)]
       : [now.team?.description || `${plural(now.team?.members.length ?? 0, "member")}, led by ${now.team?.lead}. Choose one to see what it did.`]),
   );
   byId("filter").replaceChildren(...(chosen ? [h("button", { class: "chip", type: "button", onclick: () => choose(null) }, `only ${chosen} ✕`)] : []));
@@ -234,7 +234,9 @@ function outcome(kind, title, body = []) {
 }
 
 function voice() {
-  if (document.forms.ask.elements.voice.value === "scripted") return { kind: "scripted", pace_ms: Number(byId("pace").value) };
+  const kind = document.forms.ask.elements.voice.value;
+  if (kind === "scripted") return { kind, pace_ms: Number(byId("pace").value) };
+  if (kind === "built-in") return { kind };
   const key = byId("api-key").value.trim();
   return { kind: "server", base_url: byId("base-url").value.trim(), model: byId("model").value.trim(), ...(key && { api_key: key }) };
 }
@@ -247,9 +249,14 @@ async function run(event) {
   byId("findings").querySelector(".error")?.remove();
   const chosen = voice();
   await asking(now.team.lead, task, async () => {
+    if (chosen.kind === "built-in") await own.ready(loading).then(() => outcome("running", "Getting ready…"));
     if (!now.mob?.fresh || JSON.stringify(now.mob.voice) !== JSON.stringify(chosen)) await open(chosen);
     return () => call("team/start", { task });
   });
+}
+
+function loading(share) {
+  outcome("running", "Downloading the browser’s model…", [h("progress", { value: share })]);
 }
 
 async function say(event) {
@@ -369,11 +376,20 @@ function theme(chosen) {
 }
 
 function voices() {
-  const isServer = document.forms.ask.elements.voice.value === "server";
+  const kind = document.forms.ask.elements.voice.value;
+  const isServer = kind === "server";
   byId("server").hidden = !isServer;
-  byId("pace-field").hidden = isServer;
+  byId("pace-field").hidden = kind !== "scripted";
+  byId("own-hint").hidden = kind !== "built-in";
   for (const id of ["base-url", "model"]) byId(id).required = isServer;
 }
+
+let own; // the browser's own model, where it has one
+if (self.LanguageModel)
+  import("./model.js").then(async ({ offer }) => {
+    own = await offer(call.lend);
+    byId("own").hidden = !own;
+  });
 
 theme(document.documentElement.dataset.theme ?? "auto");
 byId("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % 3]));

@@ -8,7 +8,8 @@ export class CallFailed extends Error {
   }
 }
 
-/** Starts the worker. `heard(method, params)` gets notifications, `progress(told)` the start. */
+/** Starts the worker; gives what calls it. `heard(method, params)` gets notifications,
+ * `progress(told)` the start; `call.lend(port)` gives it the port of the browser's own model. */
 export function openBridge({ heard, progress }) {
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   const waiting = new Map();
@@ -28,9 +29,10 @@ export function openBridge({ heard, progress }) {
     progress({ phase: "failed", error: event.message || "the worker could not be started" });
   };
 
-  return (method, params = {}) =>
+  const call = (method, params = {}) =>
     new Promise((resolve, reject) => {
       waiting.set(++last, { resolve, reject });
       worker.postMessage(JSON.stringify({ id: last, method, params }));
     });
+  return Object.assign(call, { lend: (port) => worker.postMessage("", [port]) });
 }

@@ -5,7 +5,12 @@ import { loadPyodide } from "./pyodide/pyodide.mjs";
 const tell = (phase, told = {}) => self.postMessage({ phase, ...told });
 const early = [];
 let receive = (text) => early.push(text);
-self.onmessage = ({ data }) => receive(data);
+let borrowed; // the window's own model, whose port comes before anybody asks it
+self.onmessage = ({ data, ports: [port] }) => {
+  if (port) borrowed = import("./model.js").then(({ borrow }) => borrow(port));
+  else if (borrowed) borrowed.then(() => receive(data));
+  else receive(data);
+};
 
 new PerformanceObserver((list) => {
   for (const { name } of list.getEntries()) tell("file", { name: name.split("/").pop() });

@@ -11,6 +11,9 @@ from typing import Final, Literal, TypeAlias
 
 Provider: TypeAlias = Literal["anthropic", "openai", "gemini", "self_hosted", "other"]
 
+BUILT_IN: Final = "built-in"
+"""The model that the browser has itself; no provider has one of that name."""
+
 _PREFIXES: Final[tuple[tuple[str, Provider], ...]] = (
     ("claude-", "anthropic"),
     ("gpt-", "openai"),

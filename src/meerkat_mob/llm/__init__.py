@@ -1,8 +1,8 @@
 """Who thinks: the protocol of a model, and the clients that keep it."""
 
+from meerkat_mob.core.provider_names import BUILT_IN
 from meerkat_mob.llm.adapted import Adapted, adapted
 from meerkat_mob.llm.assembly import Assembled, Assembler
-from meerkat_mob.llm.cassette import Cassette, Heard, Take, decode_cassette, encode_cassette
 from meerkat_mob.llm.catalogue import (
     Catalogue,
     ModelFacts,
@@ -31,21 +31,19 @@ from meerkat_mob.llm.performance import Performance, load_performance, parse_per
 from meerkat_mob.llm.performing import PerformanceLlm
 from meerkat_mob.llm.plain import PlainLlm
 from meerkat_mob.llm.providers import SCRIPTED, ClientChoice, choose, open_client
-from meerkat_mob.llm.recording import Recorder, Replay
 from meerkat_mob.llm.reply import Call, Reply, call, fail, hang, say, think
 from meerkat_mob.llm.scripted import ScriptedLlm
 
 __all__ = (
+    "BUILT_IN",
     "SCRIPTED",
     "Adapted",
     "Assembled",
     "Assembler",
     "Call",
-    "Cassette",
     "Catalogue",
     "ClientChoice",
     "Clients",
-    "Heard",
     "HttpLlm",
     "Line",
     "LlmClient",
@@ -64,18 +62,13 @@ __all__ = (
     "PerformanceLlm",
     "PlainLlm",
     "Price",
-    "Recorder",
-    "Replay",
     "Reply",
     "Script",
     "ScriptedLlm",
-    "Take",
     "adapted",
     "asked",
     "call",
     "choose",
-    "decode_cassette",
-    "encode_cassette",
     "fail",
     "hang",
     "known",

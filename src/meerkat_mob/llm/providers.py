@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET
 
-from meerkat_mob.core.provider_names import Provider, infer_provider
+from meerkat_mob import _target
+from meerkat_mob.core.provider_names import BUILT_IN, Provider, infer_provider
 from meerkat_mob.errors import InvalidParams, LlmFailed, LlmKeyMissing
 from meerkat_mob.llm.base_url import is_loopback
 from meerkat_mob.llm.catalogue import Catalogue
@@ -72,7 +73,7 @@ class ClientChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``key_variables`` hold the key, where they are not those of the dialect's own provider.
     """
 
-    dialect: DialectName | Literal["scripted"]
+    dialect: DialectName | Literal["scripted", "built-in"]
     provider: str
     base_url: str = ""
     api_key: str | None = None
@@ -102,10 +103,11 @@ def choose(
     the server that ``models`` names for the model. Then the home of its provider, which its name
     tells if ``provider`` does not; the rest is asked for at ``OPENAI_BASE_URL``. Raises
     ``LlmKeyMissing`` for a provider's model without its key, ``LlmFailed`` for one nobody is known
-    to serve, and ``InvalidParams`` for an unknown server or the scripted model with a base URL.
+    to serve and for the browser's own where there is no browser, and ``InvalidParams`` for an
+    unknown server or for a base URL with a model that asks none.
     """
-    if model == SCRIPTED:
-        return _scripted(base_url)
+    if model in {SCRIPTED, BUILT_IN}:
+        return _serverless(model, base_url)
     known, catalogue = env or {}, models or Catalogue()
     provider = provider or infer_provider(model)
     named = catalogue.facts(model).server
@@ -137,15 +139,21 @@ def open_client(choice: ClientChoice) -> LlmClient:
 
     Raises ``CapabilityUnavailable`` without the extra ``http``, ``InvalidParams`` for a bad URL.
     """
-    return PlainLlm() if choice.dialect == "scripted" else open_server(choice)
+    if choice.dialect == SCRIPTED:
+        return PlainLlm()
+    if choice.dialect == BUILT_IN:
+        from meerkat_mob.llm.built_in import BuiltInLlm  # noqa: PLC0415 (a page loads it when asked)
+
+        return BuiltInLlm()
+    return open_server(choice)
 
 
 def open_server(
     choice: ClientChoice, *, connect_s: float | None = None, request_s: float | None = None
 ) -> HttpLlm:
     """The same for what is asked over HTTP, with limits of its own in seconds."""
-    if choice.dialect == "scripted":
-        raise _asks_nobody()
+    if choice.dialect == SCRIPTED or choice.dialect == BUILT_IN:  # noqa: PLR1714 (mypy narrows it)
+        raise _asks_nobody(choice.dialect)
     return HttpLlm(
         choice.base_url,
         dialect=choice.dialect,
@@ -157,15 +165,24 @@ def open_server(
     )
 
 
-def _scripted(base_url: str | None) -> ClientChoice:
+def _serverless(model: str, base_url: str | None) -> ClientChoice:
     if base_url:
-        raise _asks_nobody()
-    return ClientChoice(dialect="scripted", provider="scripted")
+        raise _asks_nobody(model)
+    if model == SCRIPTED:
+        return ClientChoice(dialect="scripted", provider="scripted")
+    if not _target.IN_BROWSER:
+        raise LlmFailed(
+            provider=BUILT_IN,
+            reason="invalid_model",
+            detail="the browser's own model is in browsers alone",
+            hint=f"open the team in the page, choose another model with --model, or {_OFFLINE}",
+        )
+    return ClientChoice(dialect="built-in", provider="other")
 
 
-def _asks_nobody() -> InvalidParams:
+def _asks_nobody(model: str) -> InvalidParams:
     return InvalidParams(
-        what=f"the model {SCRIPTED!r} asks no server",
+        what=f"the model {model!r} asks no server",
         path="base_url",
         hint="leave out the base URL, or choose another model",
     )

@@ -19,6 +19,7 @@ from meerkat_mob._target import now_ms
 from meerkat_mob.core.ids import Clock
 from meerkat_mob.core.strict import PLAIN, nearest
 from meerkat_mob.errors import InvalidParams, MethodNotFound, NoAnswer, RunCancelled
+from meerkat_mob.llm import BUILT_IN
 from meerkat_mob.mob import Mob, MobState, Realm, addressee, default_members, open_realm, spawn_team
 from meerkat_mob.mob.definition import Pack
 from meerkat_mob.surfaces.playing import with_model
@@ -61,10 +62,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="s
     api_key: str | None = None
 
 
+class BuiltIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=BUILT_IN):
+    """Asked of the browser's own model."""
+
+
 class OpenTeam(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers for the members."""
 
-    voice: Offline | Server
+    voice: Offline | Server | BuiltIn
 
 
 class StartTeam(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +117,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """The one team of a page. ``load_http`` brings what asking a server needs, when it is asked."""
+    """The one team of a page. ``load_http`` brings what asking a model needs, when one is asked."""
 
     def __init__(
         self, notify: Notify, *, load_http: Callable[[], Awaitable[None]], clock: Clock = now_ms
@@ -152,6 +157,8 @@ class Desk:
         definition, realm = pack.definition, await self._new_realm(pack, given.voice)
         if isinstance(given.voice, Server):
             definition = with_model(definition, given.voice.model)
+        elif isinstance(given.voice, BuiltIn):
+            definition = with_model(definition, BUILT_IN)
         await self._replace(realm)
         mob = await realm.create_mob(definition)
         members = await spawn_team(mob)
@@ -199,10 +206,12 @@ class Desk:
             duration_ms=self._clock() - began,
         )
 
-    async def _new_realm(self, pack: Pack, voice: Offline | Server) -> Realm:
+    async def _new_realm(self, pack: Pack, voice: Offline | Server | BuiltIn) -> Realm:
         if isinstance(voice, Offline):
             return open_realm(llm=offline_client(pack, pace_ms=voice.pace_ms), env={})
         await self._load_http()
+        if isinstance(voice, BuiltIn):
+            return open_realm(env={})
         return open_realm(base_url=voice.base_url, api_key=voice.api_key, env={})
 
     async def _replace(self, realm: Realm) -> None:

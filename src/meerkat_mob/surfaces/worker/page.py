@@ -8,9 +8,9 @@ from meerkat_mob.surfaces.worker.bridge import Bridge
 
 
 async def load_http() -> None:
-    """Brings what asking a server needs, from the folder that Pyodide came from.
+    """Brings what asking a model needs, from the folder that Pyodide came from.
 
-    That is those modules of ours that only a team with a server needs, and httpx2 with them.
+    That is those modules of ours that only a team with a model needs, and httpx2 with them.
     """
     import pyodide_js  # noqa: PLC0415 (it exists in the browser only)
 

@@ -1,0 +1,1 @@
+"""The browser's own model as a client."""
