@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from meerkat_mob.errors import LlmFailed, LlmUnreachable
+from meerkat_mob.llm.base_url import is_mixed
 from meerkat_mob.llm.failures import (
+    Obstacle,
     Server,
     not_a_model_server,
     not_answering,
@@ -144,11 +146,44 @@ def test_on_the_host_nothing_answering_is_one_thing() -> None:
     assert not error.retryable
 
 
-def test_in_a_page_nobody_can_tell_refused_from_cors_so_both_are_said() -> None:
-    page = Server(url=SERVER.url, provider="self_hosted", in_page=True)
-    told = str(not_answering(page, "Failed to fetch"))
-    for word in ("nothing answers", "CORS", "https", "OLLAMA_ORIGINS"):
-        assert word in told
+@pytest.mark.parametrize(
+    ("obstacle", "detail", "way_out"),
+    [
+        ("mixed", "lets it speak to no http server", "https"),
+        ("cors", "does not let this page in (CORS)", "OLLAMA_ORIGINS"),
+        ("silent", "nothing answers there", "start the server"),
+        (
+            "unknown",
+            "nothing answers there, or it does not let this page in",
+            "start it, and allow",
+        ),
+    ],
+)
+def test_what_stands_between_a_page_and_a_server_is_told_with_the_way_out(
+    obstacle: Obstacle, detail: str, way_out: str
+) -> None:
+    error = not_answering(SERVER, "Failed to fetch", obstacle)
+    assert detail in error.detail
+    assert "Failed to fetch" in error.detail
+    assert way_out in error.hint
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("origin", "url", "mixed"),
+    [
+        ("https://page.example", "http://10.0.0.7:8000/v1", True),
+        ("https://page.example", "http://localhost:11434/v1", False),
+        ("https://page.example", "http://127.0.0.1:11434/v1", False),
+        ("https://page.example", "https://10.0.0.7/v1", False),
+        ("http://page.example", "http://10.0.0.7/v1", False),
+        ("", "http://10.0.0.7/v1", False),
+    ],
+)
+def test_http_from_an_https_page_is_known_before_anybody_is_asked(
+    origin: str, url: str, mixed: bool
+) -> None:
+    assert is_mixed(origin, url) is mixed
 
 
 def test_a_good_status_without_a_completion_says_what_came_instead() -> None:

@@ -71,17 +71,24 @@ def test_a_call_that_is_left_early_is_cut_off_on_the_wire(python: Callable[[str]
         assert server.hung_up.wait(PATIENCE_S), "the server still had a listener"
 
 
-def test_a_server_that_refuses_the_page_is_explained(python: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_server_that_refuses_the_page_is_explained(
+    python: Callable[[str], str], dialect: DialectName
+) -> None:
     with serving(cors=False) as server:
-        told = json.loads(python(f"{ASK}await ask({server.address!r}, 'm')"))
+        told = json.loads(python(f"{ASK}await ask({server.address!r}, 'm', dialect={dialect!r})"))
     assert told["texts"] == []
-    assert "CORS" in told["error"]
+    assert "somebody is there, and does not let this page in (CORS)" in told["error"]
     assert server.address in told["error"]
 
 
-def test_a_server_that_is_not_there_is_explained(python: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_server_that_is_not_there_is_explained(
+    python: Callable[[str], str], dialect: DialectName
+) -> None:
     with serving(cors=True) as server:
         gone = server.address
-    told = json.loads(python(f"{ASK}await ask({gone!r}, 'm')"))
+    told = json.loads(python(f"{ASK}await ask({gone!r}, 'm', dialect={dialect!r})"))
     assert told["texts"] == []
+    assert "nothing answers there (" in told["error"]
     assert gone in told["error"]

@@ -4,9 +4,19 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, Response, ViewportSize, expect
+from playwright.sync_api import (
+    Browser,
+    FilePayload,
+    Locator,
+    Page,
+    Response,
+    Route,
+    ViewportSize,
+    expect,
+)
 
 from scripts.places import DIST
 from scripts.serve import served
@@ -19,6 +29,8 @@ pytestmark = pytest.mark.loopback
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PYODIDE = {"pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"}
+SECURE = "https://page.invalid"
+"""An address that nobody has: the browser gets what is there from the test."""
 MOST_BYTES = 600_000
 """Besides Pyodide, when it starts: our wheel, msgspec, and the page itself."""
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -363,11 +375,39 @@ def test_a_server_that_does_not_let_the_page_in_is_explained(
         ask_server(tab, server.base_url)
         outcome = tab.locator("#outcome")
         expect(outcome).to_contain_text("could not be reached", timeout=SOON_MS)
-    expect(outcome).to_contain_text("CORS")
+    expect(outcome).to_contain_text("Somebody is there, and does not let this page in (CORS)")
     expect(outcome).to_contain_text("OLLAMA_ORIGINS")
     expect(tab.locator("#run")).to_be_enabled()
     tab.check("input[value=scripted]", force=True)
     expect(run(tab)).to_contain_text("The work is done.")
+    tab.context.close()
+
+
+def test_a_server_that_is_not_there_is_told_from_one_that_lets_nobody_in(
+    browser: Browser, address: str
+) -> None:
+    tab = lenient(browser)
+    with chat_team.serving(cors=True) as server:
+        gone = server.base_url
+    with_pair(opened(tab, address))
+    ask_server(tab, gone)
+    outcome = tab.locator("#outcome")
+    expect(outcome).to_contain_text("Nothing answers there", timeout=SOON_MS)
+    expect(outcome).not_to_contain_text("CORS")
+    tab.context.close()
+
+
+def test_http_from_an_https_page_is_explained(browser: Browser) -> None:
+    def serve(route: Route) -> None:
+        route.fulfill(path=DIST / urlsplit(route.request.url).path.removeprefix("/"))
+
+    tab = lenient(browser)
+    tab.context.route(f"{SECURE}/**", serve)
+    with_pair(opened(tab, SECURE))
+    ask_server(tab, "http://192.0.2.1/v1")
+    outcome = tab.locator("#outcome")
+    expect(outcome).to_contain_text("This page came over https", timeout=SOON_MS)
+    expect(outcome).to_contain_text("Give the server https")
     tab.context.close()
 
 

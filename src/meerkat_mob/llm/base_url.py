@@ -46,6 +46,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_mixed(origin: str, url: str) -> bool:
+    """Whether browsers forbid a page from ``origin`` to speak to ``url``, whoever is there."""
+    parts = urlsplit(url)
+    return (
+        origin.startswith("https:")
+        and parts.scheme == "http"
+        and not is_loopback(parts.hostname or "")
+    )
+
+
 def _without(path: str, tail: str, version: str) -> str:
     """The path without what it has of the endpoint already."""
     if not path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -37,8 +37,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """Whom we speak to: the endpoint's URL, how to be let in, and the words for its errors.
 
     ``key_variables`` are the environment variables its key is read from. ``in_page`` says that the
-    browser's ``fetch`` does the speaking, which hides why it could not. ``speaks`` names its
-    dialect, ``endpoint`` is how its URLs end.
+    browser's ``fetch`` does the speaking. ``speaks`` names its dialect, ``endpoint`` is how its
+    URLs end.
     """
 
     url: str
@@ -172,23 +172,38 @@ def _cut(text: str) -> str:
     return line if len(line) <= _TOLD else f"{line[: _TOLD - 3]}..."
 
 
-def not_answering(server: Server, why: str) -> LlmFailed:
-    """No connection came about: refused, no such host, no route."""
-    if server.in_page:
-        return LlmUnreachable(
-            url=server.url,
-            detail="this page could not reach it: nothing answers there, or it does not let this "
-            f"page in (CORS), or this page is https and it is http ({_cut(why)})",
-            hint="start it; allow this page's origin on it (for Ollama OLLAMA_ORIGINS, for vLLM "
-            "--allowed-origins, in LM Studio the CORS switch, for meerkat-mob proxy --origin); "
-            "from an https page use https",
-            retryable=False,
-        )
+Obstacle: TypeAlias = Literal["mixed", "cors", "silent", "unknown"]
+"""What stands between a page and a server: that it is http and the page https; that it does not let
+the page in; that nobody is there; or who knows what."""
+OBSTACLE: Final = "obstacle"
+"""Where a page's transport leaves it, in the extensions of a request."""
+
+_LET_IT_IN: Final = (
+    "allow this page's origin on it: for Ollama OLLAMA_ORIGINS, for vLLM --allowed-origins, in LM "
+    "Studio the CORS switch, for meerkat-mob proxy --origin"
+)
+_OUT_OF_REACH: Final[Mapping[Obstacle, tuple[str, str]]] = {
+    "mixed": (
+        "this page came over https, and the browser lets it speak to no http server",
+        "give the server https, or open the page over http",
+    ),
+    "cors": ("somebody is there, and does not let this page in (CORS)", _LET_IT_IN),
+    "silent": (
+        "nothing answers there",
+        "start the server, or check the base URL (--base-url): the host, the port, http or https",
+    ),
+    "unknown": (
+        "nothing answers there, or it does not let this page in (CORS)",
+        f"start it, and {_LET_IT_IN}",
+    ),
+}
+
+
+def not_answering(server: Server, why: str, obstacle: Obstacle | None = None) -> LlmFailed:
+    """No connection came about; None for the obstacle is a host, where nothing else can be."""
+    detail, hint = _OUT_OF_REACH[obstacle or "silent"]
     return LlmUnreachable(
-        url=server.url,
-        detail=f"nothing answers there ({_cut(why)})",
-        hint="start the server, or check --base-url: the host, the port, http or https",
-        retryable=False,
+        url=server.url, detail=f"{detail} ({_cut(why)})", hint=hint, retryable=False
     )
 
 

@@ -7,6 +7,7 @@ Time limits are the caller's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -14,10 +15,16 @@ import httpx2
 import js
 from pyodide.ffi import JsException, to_js
 
+from meerkat_mob.llm.base_url import is_mixed
+from meerkat_mob.llm.failures import OBSTACLE, Obstacle
+
 _THE_BROWSER_S: Final = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "user-agent"}
 )
 """Headers that a page may not set, or that servers would have to allow for nothing."""
+
+_LOOKING_S: Final = 3.0
+"""How long we look for what stood in the way."""
 
 _DECODED: Final = frozenset({"content-encoding", "content-length"})
 """What the browser has dealt with before we see the body."""
@@ -27,7 +34,10 @@ class PageFetch(httpx2.AsyncBaseTransport):
     """See ``httpx2.AsyncBaseTransport``: one request, one ``fetch``."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Sends it and returns with the head of the answer. Raises ``httpx2.ConnectError``."""
+        """Sends it and returns with the head of the answer.
+
+        Raises ``httpx2.ConnectError``; what stood in the way is in the request's extensions.
+        """
         controller = js.AbortController.new()
         options = {
             "method": request.method,
@@ -38,12 +48,31 @@ class PageFetch(httpx2.AsyncBaseTransport):
         try:
             answer = await js.fetch(str(request.url), _object(options))
         except JsException as fault:
+            request.extensions[OBSTACLE] = await _obstacle(str(request.url))
             raise httpx2.ConnectError(str(fault), request=request) from fault
         except BaseException:
             controller.abort()
             raise
         headers = {k: v for k, v in dict(answer.headers.entries()).items() if k not in _DECODED}
         return httpx2.Response(answer.status, headers=headers, stream=_Body(answer, controller))
+
+
+async def _obstacle(url: str) -> Obstacle:
+    """Asks once more for an answer that nobody may read: whoever gives it is there."""
+    if is_mixed(str(getattr(js, "origin", "")), url):
+        return "mixed"
+    controller = js.AbortController.new()
+    unread = {"mode": "no-cors", "credentials": "omit", "signal": controller.signal}
+    try:
+        async with asyncio.timeout(_LOOKING_S):
+            await js.fetch(url, _object(unread))
+    except JsException:
+        return "silent"
+    except TimeoutError:
+        return "unknown"
+    finally:
+        controller.abort()
+    return "cors"
 
 
 class _Body(httpx2.AsyncByteStream):

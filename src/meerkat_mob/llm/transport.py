@@ -18,6 +18,8 @@ import msgspec
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.base_url import is_loopback
 from meerkat_mob.llm.failures import (
+    OBSTACLE,
+    Obstacle,
     Server,
     broken_off,
     not_answering,
@@ -155,7 +157,8 @@ class HttpTransport:
         except (TimeoutError, httpx2.TimeoutException):
             raise timed_out(server, "begin to answer", limit.seconds) from None
         except (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol) as fault:
-            raise not_answering(server, told(fault)) from fault
+            obstacle: Obstacle | None = request.extensions.get(OBSTACLE)
+            raise not_answering(server, told(fault), obstacle) from fault
         except httpx2.RequestError as fault:
             raise broken_off(server, told(fault)) from fault
 
