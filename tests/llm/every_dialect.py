@@ -45,3 +45,15 @@ def calling(dialect: DialectName, tool: str) -> list[bytes]:
         "responses": responses.stream(responses.say(0, HELLO), responses.use(1, tool, args)),
     }
     return [*map(event, told[dialect]), *([event("[DONE]")] if dialect == "chat" else [])]
+
+
+def words_in(dialect: DialectName) -> list[bytes]:
+    """The text alone, with which an answer ends."""
+    done: dict[str, Any] = {"delta": {}, "finish_reason": "stop"}
+    told: Mapping[DialectName, list[dict[str, Any]]] = {
+        "anthropic": anthropic.stream(anthropic.say(0, HELLO), end=anthropic.ended("end_turn")),
+        "chat": [{"choices": [{"delta": {"content": HELLO}}]}, {"choices": [done]}],
+        "gemini": [gemini.piece(gemini.text(HELLO)), gemini.piece(finish="STOP")],
+        "responses": responses.stream(responses.say(0, HELLO)),
+    }
+    return [*map(event, told[dialect]), *([event("[DONE]")] if dialect == "chat" else [])]
