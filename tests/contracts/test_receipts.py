@@ -146,6 +146,7 @@ class Inbox:
     """Gives a run what is to join it, and keeps the receipts of that."""
 
     is_cut_off: bool = False
+    is_left: bool = False
 
     def __init__(self, texts: Sequence[str], start: int) -> None:
         messages = tuple(UserMessage(content=text) for text in texts)

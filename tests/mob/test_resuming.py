@@ -7,20 +7,21 @@ import asyncio
 import msgspec
 import pytest
 
-from meerkat_mob.core.messages import text_of_message
-from meerkat_mob.core.tools import Tool
+from meerkat_mob.core.messages import ToolResults, text_of_message
+from meerkat_mob.core.tools import Tool, ToolCall, ToolOutcome
 from meerkat_mob.errors import (
+    InputEnded,
     InvalidTransition,
     MemberNotFound,
     MemberRestoreFailed,
     MobNotFound,
 )
-from meerkat_mob.llm import ScriptedLlm, call, hang
+from meerkat_mob.llm import ScriptedLlm, call, hang, say
 from meerkat_mob.mob import ExternalPeer, Mob, MobState, SpawnSpec, open_realm, spawn_team
 from meerkat_mob.mob.definition import InlineSkill, Profile, ToolConfig
 from meerkat_mob.mob.facts import KickoffUpdated, MemberBroken, MemberRestored, MemberSpawned
 from meerkat_mob.sessions import SessionQuery
-from meerkat_mob.testing.builders import a_request, a_tool_that_echoes
+from meerkat_mob.testing.builders import a_request, a_tool, a_tool_that_echoes
 from tests.mob.realms import Kept
 from tests.mob.teams import a_profile, a_team, incoming
 
@@ -72,7 +73,7 @@ async def test_what_was_waiting_is_delivered_once_and_in_order() -> None:
             await lead.send("second")
             await lead.send("third", idempotency_key="3")
             await lead.send("third", idempotency_key="3")
-    with ScriptedLlm({"lead": ["one", "two"]}) as llm:
+    with ScriptedLlm({"lead": ["one", "two", "three"]}) as llm:
         async with kept.realm(llm) as realm:
             mob = await realm.resume_mob("team")
             await mob.wait_idle()
@@ -82,6 +83,57 @@ async def test_what_was_waiting_is_delivered_once_and_in_order() -> None:
         "second",
         "third",
     ]
+
+
+async def test_a_run_that_an_orderly_end_broke_off_goes_on_in_the_next_process() -> None:
+    """As often as it may be: who ends in good order takes no attempt away."""
+    kept = Kept()
+    async with kept.realm(ScriptedLlm([])) as realm:
+        await spawn_team(await realm.create_mob(TEAM))
+    for ends in range(6):
+        with ScriptedLlm({"lead": [say("Let me ") & hang()]}) as llm:
+            async with kept.realm(llm) as realm:
+                mob = await realm.resume_mob("team")
+                asked = None if ends else asyncio.create_task(mob.member("lead").ask("think"))
+                while not llm.requests:
+                    await asyncio.sleep(0)
+        if asked is not None:
+            with pytest.raises(InputEnded, match="the mob was shut down; it is kept"):
+                await asked
+        assert incoming(llm.requests[-1]).count("think") == 1
+    with ScriptedLlm({"lead": ["thought", "two"]}) as llm:
+        async with kept.realm(llm) as realm:
+            mob = await realm.resume_mob("team")
+            await mob.wait_idle()
+            lead = mob.member("lead")
+            history = await realm.sessions.read_history(lead.session_id)
+            said = [text_of_message(m) for m in history.messages]
+            assert (said.count("think"), said[-1]) == (1, "thought")
+            assert await lead.ask("and now?") == "two"
+
+
+async def test_a_run_that_an_orderly_end_broke_off_in_a_tool_is_told_so_and_goes_on() -> None:
+    kept, began = Kept(), asyncio.Event()
+
+    async def wait(_: ToolCall) -> ToolOutcome:
+        began.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it was cancelled")
+
+    async with kept.realm(ScriptedLlm({"lead": [call("wait")]})) as realm:
+        mob = await realm.create_mob(TEAM)
+        lead = await mob.spawn("lead", "lead", tools=[a_tool("wait", wait)])
+        await lead.send("go")
+        await began.wait()
+    with ScriptedLlm({"lead": ["I see"]}) as llm:
+        async with kept.realm(llm) as realm:
+            mob = await realm.resume_mob("team")
+            await mob.wait_idle()
+            lead = mob.member("lead")
+            said = (await realm.sessions.read_history(lead.session_id)).messages
+    results = next(m for m in said if isinstance(m, ToolResults))
+    assert results.results[0].is_error
+    assert text_of_message(said[-1]) == "I see"
 
 
 async def test_a_stopped_mob_comes_back_stopped_and_goes_on_when_told() -> None:

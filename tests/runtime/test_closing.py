@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from meerkat_mob.core.messages import text_of_message
 from meerkat_mob.core.tools import ToolCall, ToolOutcome
 from meerkat_mob.errors import RuntimeNotReady, StoreFailed
 from meerkat_mob.llm import ScriptedLlm, call
 from meerkat_mob.runtime import (
     Abandoned,
     Accepted,
+    Completed,
     RuntimeSessionAdapter,
     RuntimeState,
     RuntimeTerminated,
@@ -240,6 +242,67 @@ async def test_a_session_has_no_second_runtime_before_the_first_has_gone() -> No
     assert record.outcome is not None
     kinds = [fact.kind for fact in facts]
     assert (kinds.count("run_ended"), kinds.count("inputs_ended")) == (1, 0)
+
+
+async def test_a_life_that_ends_in_good_order_leaves_its_run_to_the_next_one() -> None:
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    accept = process.adapter.accept_input_with_completion
+    _, end = await accept(SESSION, a_prompt("x", "in-1"))
+    for life in range(1, 6):  # more often than a run may be tried
+        await process.work()
+        await settle()
+        await ended(process)
+        process = await a_process(play, store, life)
+    assert end is not None
+    assert end.result() == RuntimeTerminated(reason="the runtime was closed", waits=True)
+    await ended(process)
+    process = await a_process(play, store, 6)
+    record = process.adapter.input_state(SESSION, "in-1")
+    assert record is not None
+    assert (record.outcome, record.attempts, record.recoveries) == (None, 0, 6)
+    await process.work()
+    await settle()
+    play.go_on()
+    await settle(60)
+    record = process.adapter.input_state(SESSION, "in-1")
+    facts = await process.service.read_facts(SESSION)
+    await ended(process)
+    assert record is not None
+    assert isinstance(record.outcome, Completed)
+    kinds = [fact.kind for fact in facts]
+    assert (kinds.count("run_ended"), kinds.count("inputs_put_back")) == (1, 5)
+
+
+async def test_an_end_that_cannot_be_noted_is_an_attempt_and_loses_nothing() -> None:
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    await process.work()
+    await process.adapter.accept_input(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    process.disk.is_dead = True
+    await ended(process)
+    process = await a_process(play, store, 1)
+    record = process.adapter.input_state(SESSION, "in-1")
+    await ended(process)
+    assert record is not None
+    assert (record.outcome, record.attempts) == (None, 1)
+
+
+async def test_without_a_store_the_run_is_cancelled_and_its_words_are_kept() -> None:
+    play = Play()
+    process = await a_process(play, None, 0)
+    await process.work()
+    _, end = await process.adapter.accept_input_with_completion(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    await process.adapter.aclose()
+    said = (await process.service.read_history(SESSION)).messages
+    await process.service.aclose()
+    assert end is not None
+    outcome = end.result()
+    assert isinstance(outcome, Abandoned)
+    assert outcome.reason == "cancelled"
+    assert [text_of_message(message) for message in said][-1:] == ["x"]
 
 
 async def test_keys_of_two_sessions_never_meet() -> None:

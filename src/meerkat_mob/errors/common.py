@@ -564,15 +564,21 @@ class InboxFull(RuntimeFault):
 
 
 class InputEnded(RuntimeFault):
-    """An accepted input ended without being applied; ``reason`` says how."""
+    """An accepted input ended without being applied; ``reason`` says how.
+
+    With ``waits`` it has ended here only: it is kept, and the next process answers it.
+    """
 
     code = "INPUT_ENDED"
 
-    def __init__(self, *, input_id: str, reason: str) -> None:
+    def __init__(self, *, input_id: str, reason: str, waits: bool = False) -> None:
         super().__init__(
-            f"input {input_id} ended unanswered: {reason}; send it again if it matters"
+            f"input {input_id} is not answered yet: {reason}; it is kept, and goes on when its "
+            "mob or session is resumed"
+            if waits
+            else f"input {input_id} ended unanswered: {reason}; send it again if it matters"
         )
-        self.input_id, self.reason = input_id, reason
+        self.input_id, self.reason, self.waits = input_id, reason, waits
 
 
 class OperationNotFound(RuntimeFault):

@@ -108,8 +108,8 @@ class Lifecycle:
         await self._spawns.cancel(reason)
         await context.settle()
         context.close()
-        unregister = context.runtime.unregister_session
-        going = (unregister(e.session_id, reason=reason) for e in context.roster.list())
+        suspend = context.runtime.suspend_session
+        going = (suspend(e.session_id, reason=reason) for e in context.roster.list())
         with suppress(TimeoutError):  # a run that does not end now ends with the realm
             async with asyncio.timeout(context.grace_s):
                 await asyncio.gather(*going)

@@ -164,5 +164,7 @@ def _text_or_raise(outcome: Outcome, input_id: str) -> str:
             raise callback_pending(calls[0])
         case Abandoned(error=error) if error is not None:
             raise error
-        case Abandoned(reason=reason) | RuntimeTerminated(reason=reason):
+        case Abandoned(reason=reason):
             raise InputEnded(input_id=input_id, reason=reason)
+        case RuntimeTerminated(reason=reason, waits=waits):
+            raise InputEnded(input_id=input_id, reason=reason, waits=waits)

@@ -163,10 +163,20 @@ class RuntimeSessionAdapter:
         What is kept of its inputs stays as it is. From the first moment it takes no input; it
         counts as busy until its run has ended.
         """
+        await self._let_go(session_id, reason, unfinished=False)
+
+    async def suspend_session(self, session_id: str, *, reason: str = "suspended") -> None:
+        """The same for a process that ends: the run that goes on is left, too.
+
+        Over a service that persists the next process goes on with it; it counts as no attempt.
+        """
+        await self._let_go(session_id, reason, unfinished=True)
+
+    async def _let_go(self, session_id: str, reason: str, *, unfinished: bool) -> None:
         runtime = self._runtimes.get(session_id)
         if runtime is None:
             return
-        await runtime.leave(reason)
+        await runtime.leave(reason, unfinished=unfinished)
         if self._runtimes.get(session_id) is runtime:
             del self._runtimes[session_id]
 
@@ -307,11 +317,11 @@ class RuntimeSessionAdapter:
         return runtime is not None and runtime.busy
 
     async def aclose(self) -> None:
-        """Ends every runtime, all at once, and awaits their ends. Idempotent."""
+        """Suspends every session, all at once, and awaits their ends. Idempotent."""
         reason = "the runtime was closed"
         async with asyncio.TaskGroup() as group:
             for session_id in tuple(self._runtimes):
-                group.create_task(self.unregister_session(session_id, reason=reason))
+                group.create_task(self.suspend_session(session_id, reason=reason))
 
     def _runtime(self, session_id: str) -> SessionRuntime:
         runtime = self._runtimes.get(session_id)

@@ -31,7 +31,7 @@ class RunDesk:
         """Up to which end of background work the run told its model."""
         self._asked: tuple[str, ...] = ()
         self.joined: list[str] = []
-        self.is_noted = self.is_closed = self.is_cut_off = False
+        self.is_noted = self.is_closed = self.is_cut_off = self.is_left = False
 
     def steered(self) -> Steered | None:
         """See ``RunInbox.steered``."""

@@ -23,6 +23,7 @@ from meerkat_mob.store import NewRecord
 ACCEPTED: Final = "input_accepted"
 RECOVERED: Final = "inputs_recovered"
 STAGED: Final = "inputs_staged"
+PUT_BACK: Final = "inputs_put_back"
 ENDED: Final = "inputs_ended"
 STATE: Final = "runtime_state"
 
@@ -57,6 +58,12 @@ class InputsStaged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     input_ids: tuple[str, ...]
 
 
+class InputsPutBack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A process ended in good order while these inputs were being run: that was no attempt."""
+
+    input_ids: tuple[str, ...]
+
+
 class InputsEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Inputs that no run will apply; ``error`` is the code and ``told`` the text of why."""
 
@@ -72,12 +79,15 @@ class StateChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: RuntimeState
 
 
-RuntimeFact: TypeAlias = InputAccepted | InputsRecovered | InputsStaged | InputsEnded | StateChanged
+RuntimeFact: TypeAlias = (
+    InputAccepted | InputsRecovered | InputsStaged | InputsPutBack | InputsEnded | StateChanged
+)
 
 _KINDS: Final[dict[type[RuntimeFact], str]] = {
     InputAccepted: ACCEPTED,
     InputsRecovered: RECOVERED,
     InputsStaged: STAGED,
+    InputsPutBack: PUT_BACK,
     InputsEnded: ENDED,
     StateChanged: STATE,
 }

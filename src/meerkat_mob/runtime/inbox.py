@@ -88,9 +88,10 @@ class Abandoned(msgspec.Struct, frozen=True, kw_only=True, tag="abandoned", tag_
 class RuntimeTerminated(
     msgspec.Struct, frozen=True, kw_only=True, tag="runtime_terminated", tag_field="outcome"
 ):
-    """The runtime ended before the input could."""
+    """The runtime ended before the input could, which may wait for the next process."""
 
     reason: str
+    waits: bool = False
 
 
 Applied: TypeAlias = Completed | CompletedWithoutResult | CallbackPending

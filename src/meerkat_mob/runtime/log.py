@@ -123,6 +123,11 @@ class SessionLog:
         self._log, self._session_id = log, session_id
         self._owed: tuple[RuntimeFact, ...] = ()
 
+    @property
+    def lasts(self) -> bool:
+        """See ``InboxLog.lasts``."""
+        return self._log.lasts
+
     async def keep(self, *facts: RuntimeFact, then: Callable[[], None] | None = None) -> None:
         """See ``InboxLog.keep``. Nothing to write is no commit."""
         owed = self._owed

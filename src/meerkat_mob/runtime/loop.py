@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from msgspec import UNSET
@@ -19,7 +20,7 @@ from meerkat_mob.errors import AgentError, MeerkatError, RunCancelled, StoreErro
 from meerkat_mob.runtime.desk import RunDesk
 from meerkat_mob.runtime.events import RunCode, Watchers
 from meerkat_mob.runtime.executor import Executor
-from meerkat_mob.runtime.facts import InputsEnded, InputsStaged
+from meerkat_mob.runtime.facts import InputsEnded, InputsPutBack, InputsStaged
 from meerkat_mob.runtime.inbox import (
     Abandoned,
     Applied,
@@ -108,9 +109,14 @@ class RunLoop:
         if self.executor is not None:
             await self.executor.cancel_current_run()
 
-    async def stop(self) -> None:
-        """Cancels the run that is going on, and waits until the loop is over."""
+    async def stop(self, *, unfinished: bool = False) -> None:
+        """Cancels the run that is going on, and waits until the loop is over.
+
+        ``unfinished``: what the run did is not ended but left, if anything outlives the process.
+        """
         self.cut_rest_short()
+        if unfinished and self._desk is not None:
+            self._desk.is_left = self._log.lasts
         running = self._task
         if running is not None and running is not asyncio.current_task():
             await self.interrupt()
@@ -188,6 +194,11 @@ class RunLoop:
         joined = outcome if isinstance(outcome, Applied) else CompletedWithoutResult()
         self._end(desk.joined, joined)
         self._put_back(desk.left(), noted=False)
+        if desk.is_left and not desk.is_closed:
+            with suppress(StoreError):  # then it counts as an attempt
+                await self._log.keep(InputsPutBack(input_ids=batch.ids))
+            self._put_back(batch.ids, noted=desk.is_noted or batch.resumes)
+            return
         error = outcome.error if isinstance(outcome, Abandoned) else None
         if not desk.is_closed and not isinstance(error, StoreError):
             try:  # it was refused before it began: no run speaks of these inputs

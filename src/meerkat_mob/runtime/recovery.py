@@ -20,6 +20,7 @@ from meerkat_mob.runtime import facts
 from meerkat_mob.runtime.facts import (
     InputAccepted,
     InputsEnded,
+    InputsPutBack,
     InputsRecovered,
     InputsStaged,
     StateChanged,
@@ -42,6 +43,7 @@ from meerkat_mob.store import Record
 _accepted: Final = msgspec.json.Decoder(InputAccepted)
 _recovered: Final = msgspec.json.Decoder(InputsRecovered)
 _staged: Final = msgspec.json.Decoder(InputsStaged)
+_put_back: Final = msgspec.json.Decoder(InputsPutBack)
 _ended: Final = msgspec.json.Decoder(InputsEnded)
 _state: Final = msgspec.json.Decoder(StateChanged)
 _began: Final = msgspec.json.Decoder(RunBegan)
@@ -96,6 +98,8 @@ class InboxFold:
                 self._recover(record)
             case facts.STAGED:
                 self._stage(record)
+            case facts.PUT_BACK:
+                self._put_back(record)
             case facts.ENDED:
                 self._end(record)
             case said.RUN_BEGAN:
@@ -130,6 +134,14 @@ class InboxFold:
         fact = _staged.decode(record.body)
         for input_id in fact.input_ids:
             self._move(input_id, record, run_id=fact.run_id, attempt=True)
+
+    def _put_back(self, record: Record) -> None:
+        for input_id in _put_back.decode(record.body).input_ids:
+            before = self.inputs.get(input_id)
+            if before is not None:  # what is not durable was never written
+                self.inputs[input_id] = msgspec.structs.replace(
+                    before, attempts=max(before.attempts - 1, 0), updated_at=record.at
+                )
 
     def _begin(self, record: Record) -> None:
         fact = _began.decode(record.body)
@@ -194,6 +206,7 @@ _KNOWN: Final = frozenset(
         facts.ACCEPTED,
         facts.RECOVERED,
         facts.STAGED,
+        facts.PUT_BACK,
         facts.ENDED,
         facts.STATE,
         said.RUN_BEGAN,

@@ -258,12 +258,17 @@ class SessionRuntime:
             await self.jobs.end(f"its session was {reason}")
         return len(waiting)
 
-    async def leave(self, reason: str) -> None:
-        """Ends in memory; what waits is still there for the next process. Idempotent."""
-        self._loop.farewell = RuntimeTerminated(reason=reason)
+    async def leave(self, reason: str, *, unfinished: bool = False) -> None:
+        """Ends in memory; what waits is still there for the next process. Idempotent.
+
+        The run that goes on is cancelled, and its inputs end with it; ``unfinished`` leaves it to
+        the next process, too.
+        """
+        waits = unfinished and self._log.lasts
+        self._loop.farewell = RuntimeTerminated(reason=reason, waits=waits)
         self.standing.go(RuntimeState.DESTROYED)
         async with self._going():
-            await self._loop.stop()
+            await self._loop.stop(unfinished=unfinished)
             async with self.admission.closed():
                 self._end(self.inbox.queued(), self._loop.farewell)
             await self._log.pay()

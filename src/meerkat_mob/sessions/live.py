@@ -269,7 +269,13 @@ class LiveSession:
         return TurnEnd(result=result, receipt=receipt, pending=run.left)
 
     async def _conclude(self, run: Run, error: Exception | None) -> Receipt | None:
-        """Commits what the run did; what never began, or cannot be kept, has not happened."""
+        """Commits what the run did; what never began, or cannot be kept, has not happened.
+
+        What is left to the next process ends here as a kill would end it.
+        """
+        if run.is_left and isinstance(error, RunCancelled):
+            self._roll_back()
+            return None
         if error is not None and not run.began:
             self._roll_back()
             if run.ticket is None or not isinstance(error, NoPendingBoundary | CallbackPending):

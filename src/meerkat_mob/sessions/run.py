@@ -51,6 +51,11 @@ class RunInbox(Protocol):
         """Whether the run was interrupted before the session knew of it."""
         ...
 
+    @property
+    def is_left(self) -> bool:
+        """Whether the run, being cut off, is left as it is: the next process goes on with it."""
+        ...
+
     def steered(self) -> Steered | None:
         """What is to join the run now. Nothing of it is consumed before ``applied``."""
         ...
@@ -134,6 +139,12 @@ class Run:
         self._is_cut_off = True
         if self._is_on and self.task is not None:
             self.task.cancel()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody is to hear how it ended: it goes on in the next process."""
+        inbox = None if self.ticket is None else self.ticket.inbox
+        return self._is_cut_off and inbox is not None and inbox.is_left
 
     # -- what the agent takes ------------------------------------------------------------------
 

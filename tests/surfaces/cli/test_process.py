@@ -100,6 +100,23 @@ def test_without_its_libraries_it_says_how_to_install_them(missing: str, tmp_pat
     )
 
 
+def test_a_run_that_was_stopped_in_a_realm_goes_on_where_it_was(tmp_path: Path) -> None:
+    realm = tmp_path / "my realm"
+    with started([*SLOWLY, "--realm", str(realm)]) as process:
+        while "you → " not in a_line(process.stderr):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=HANGS_AFTER_S)
+    assert process.returncode == 130
+    assert err.strip().endswith(f"it goes on with meerkat-mob resume '{realm}'")
+    ended = finished("resume", str(realm), "--model", "scripted")
+    assert ended.returncode == 0
+    assert "it goes on with what was waiting" in ended.stderr
+    again = finished("inputs", str(realm))
+    assert again.returncode == 0
+    assert "operator" not in again.stdout  # news of peers may wait for the next run
+
+
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_closes_in_order_and_says_so(sign: signal.Signals, code: int) -> None:
     with started([*SLOWLY, "--json"]) as process:

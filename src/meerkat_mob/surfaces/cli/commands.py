@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,7 +175,9 @@ def run(
     def play(streams: Streams) -> int:
         from meerkat_mob.surfaces.cli.run import run as play_out
 
-        return until_stopped(play_out(options, streams), streams, as_json=as_json)
+        goes_on = "" if realm is None else f"meerkat-mob resume {shlex.quote(str(realm))}"
+        work = play_out(options, streams)
+        return until_stopped(work, streams, as_json=as_json, goes_on=goes_on)
 
     return ended(play, as_json=as_json, debug=debug)
 

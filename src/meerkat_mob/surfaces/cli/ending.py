@@ -49,8 +49,13 @@ def _told(work: Callable[[Streams], int], streams: Streams, *, as_json: bool, de
         return code
 
 
-def until_stopped(work: Coroutine[Any, Any, None], streams: Streams, *, as_json: bool) -> int:
-    """Runs what waits for others to its end. Ctrl-C and SIGTERM cancel it; returns the code."""
+def until_stopped(
+    work: Coroutine[Any, Any, None], streams: Streams, *, as_json: bool, goes_on: str = ""
+) -> int:
+    """Runs what waits for others to its end. Ctrl-C and SIGTERM cancel it; returns the code.
+
+    ``goes_on`` is the command with which it goes on afterwards, where there is one.
+    """
     code = exit_codes.INTERRUPTED
 
     async def story() -> None:
@@ -70,15 +75,16 @@ def until_stopped(work: Coroutine[Any, Any, None], streams: Streams, *, as_json:
     try:
         asyncio.run(story())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return interrupted(streams, code, as_json=as_json)
+        return interrupted(streams, code, as_json=as_json, goes_on=goes_on)
     return exit_codes.OK
 
 
-def interrupted(streams: Streams, exit_code: int, *, as_json: bool) -> int:
+def interrupted(streams: Streams, exit_code: int, *, as_json: bool, goes_on: str = "") -> int:
     """Says that somebody ended the command from outside; everything was closed in order."""
     from meerkat_mob.surfaces.cli.jsonlines import Failure, JsonLines
 
-    streams.err.print("interrupted")
+    told = f"interrupted; it goes on with {goes_on}" if goes_on else "interrupted"
+    streams.err.print(told, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         line = Failure(code=RunCancelled.code, message="interrupted", exit_code=exit_code)
         JsonLines(streams.out.file).write(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,8 @@ def resume(
     def bring_back(streams: Streams) -> int:
         from meerkat_mob.surfaces.cli.resume import resume as go_on
 
-        return until_stopped(go_on(options, streams), streams, as_json=as_json)
+        again = f"meerkat-mob resume {shlex.quote(str(options.realm))}"
+        work = go_on(options, streams)
+        return until_stopped(work, streams, as_json=as_json, goes_on=again)
 
     return ended(bring_back, as_json=as_json, debug=debug)
