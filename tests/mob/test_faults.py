@@ -5,6 +5,7 @@ And whatever was done, a mob that comes back from its facts is the mob that was 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -12,10 +13,12 @@ from typing import Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from meerkat_mob.core.ids import comms_name
+from meerkat_mob.core.messages import UserMessage, text_of_message
 from meerkat_mob.errors import MeerkatError, StoreFailed
-from meerkat_mob.llm import ScriptedLlm
+from meerkat_mob.llm import ScriptedLlm, hang
 from meerkat_mob.mob import ExternalPeer, Fork, Mob, MobState, SpawnSpec, spawn_team
 from meerkat_mob.mob.kept import read_mob
 from meerkat_mob.sessions import SessionQuery
@@ -137,6 +140,62 @@ async def test_whichever_write_fails_the_mob_is_as_before_or_as_after(name: str)
                 await mob.spawn("ops", "later")
                 assert await mob.member("later").ask("there?") == "ok"
                 await insist_on_one_truth(mob, kept)
+
+
+async def _left_behind() -> Kept:
+    """What a kill leaves: work begun, work that waits, and a first turn."""
+    kept = Kept()
+    llm = ScriptedLlm({"lead": [hang()], "dev": ["ok"], "new": [hang()]})
+    async with kept.realm(llm) as realm:
+        mob = await realm.create_mob(TEAM)
+        await spawn_team(mob)
+        await mob.wire("dev", "ops")
+        await mob.tasks.create("dig")
+        await mob.member("dev").ask("remember")
+        await mob.member("lead").send("begin")
+        await mob.spawn("ops", "new", "your first")
+        while len(llm.requests) < 3:
+            await asyncio.sleep(0)
+        await mob.member("lead").send("then this")
+        return kept.as_it_is_now()
+
+
+@pytest.mark.virtual_only
+async def test_whichever_write_fails_a_mob_that_comes_back_comes_back_whole() -> None:
+    """At once or when it is asked again; and nothing is lost or done twice by that."""
+    number, met = 0, True
+    while met:
+        number += 1
+        assert number < 100
+        kept = await _left_behind()
+        async with kept.realm(ScriptedLlm(lambda _: "ok")) as realm:
+            with pytest.MonkeyPatch.context() as patch:
+                failing = Failing(kept.store, patch, number)
+                try:
+                    mob = await realm.resume_mob("team")
+                except MeerkatError:
+                    assert failing.was_met
+                    assert realm.mobs() == ()
+                    mob = await realm.resume_mob("team")
+                await mob.wait_idle()
+                met = failing.was_met
+            if any(entry.broken is not UNSET for entry in mob.members()):
+                await mob.shutdown()
+                mob = await realm.resume_mob("team")
+                await mob.wait_idle()
+            assert all(entry.broken is UNSET for entry in mob.members())
+            heard = {e.member: await _heard(mob, e.session_id) for e in mob.members()}
+            assert heard["lead"] == ["begin", "then this"]
+            assert heard["dev"] == ["remember"]
+            assert heard["new"].count("your first") == 1
+            await insist_on_one_truth(mob, kept)
+            await insist_on_the_same_after_a_crash(mob, kept)
+
+
+async def _heard(mob: Mob, session_id: str) -> list[str]:
+    history = await mob._context.sessions.read_history(session_id)
+    texts = [text_of_message(m) for m in history.messages if isinstance(m, UserMessage)]
+    return [text for text in texts if not text.startswith("[COMMS")]
 
 
 # -- any story ---------------------------------------------------------------------------------

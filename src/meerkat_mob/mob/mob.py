@@ -140,10 +140,15 @@ class Mob:
         await context.journal.replay()
         if context.journal.state is MobState.DESTROYED:
             raise InvalidTransition(state=context.journal.state.value, command=Command.RESUME.value)
-        if context.servers is not None and context.journal.state is MobState.RUNNING:
-            context.servers.start()
-        await bring_back(context)
-        return cls(context)
+        mob = cls(context)
+        try:
+            if context.servers is not None and context.journal.state is MobState.RUNNING:
+                context.servers.start()
+            await bring_back(context)
+        except BaseException:  # nothing of it works on, so it can be tried again
+            await mob.shutdown()
+            raise
+        return mob
 
     @property
     def id(self) -> str:
