@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.figures import Figure, compared, take_turns, tell
 from meerkat_mob import open_realm
 from meerkat_mob.llm import ScriptedLlm
+from meerkat_mob.mob import SpawnSpec
 from meerkat_mob.mob.definition import MobDefinition, Profile, ToolConfig
 from meerkat_mob.mob.kept import kept_events
 from meerkat_mob.mob.outside import realm_from_outside
@@ -33,8 +34,12 @@ def a_model() -> ScriptedLlm:
     return ScriptedLlm(lambda _: "ok")
 
 
-async def spawning(rounds: int) -> Figure:
-    """Members that nobody wires, beside as many tasks that are made and awaited."""
+async def spawning(rounds: int, folder: Path | None = None) -> Figure:
+    """Members that nobody wires, beside as many tasks that are made and awaited.
+
+    In a folder they come side by side, as a program that needs many of them asks for them: each is
+    kept on the disk before it is there.
+    """
     numbers = count()
 
     async def nothing() -> None:
@@ -44,15 +49,23 @@ async def spawning(rounds: int) -> Figure:
         for _ in range(MEMBERS):
             await asyncio.create_task(nothing())
 
-    async with open_realm(llm=a_model()) as realm:
+    opening = open_realm(llm=a_model()) if folder is None else open_realm(folder, llm=a_model())
+    async with opening as realm:
         mob = await realm.create_mob(TEAM)
 
         async def ours() -> None:
-            for _ in range(MEMBERS):
-                await mob.spawn("dev", f"m{next(numbers)}")
+            specs = [
+                SpawnSpec(profile="dev", member_id=f"m{next(numbers)}") for _ in range(MEMBERS)
+            ]
+            if folder is None:
+                for spec in specs:
+                    await mob.spawn_spec(spec)
+            else:
+                await mob.spawn_many(specs)
 
         bare, spent = await take_turns(rounds, floor, ours)
-    what = f"{MEMBERS:,} members in memory / create_task and await"
+    where = "in memory" if folder is None else "in a folder"
+    what = f"{MEMBERS:,} members {where} / create_task and await"
     return compared(what, spent, bare, aim=15)
 
 
@@ -142,6 +155,7 @@ async def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     figures = [await spawning(rounds), await watching(rounds)]
     with TemporaryDirectory() as folder:
+        figures.append(await spawning(rounds, Path(folder) / "spawned"))
         figures.append(await coming_back(rounds, Path(folder) / "realm"))
     tell(figures)
     await _room()

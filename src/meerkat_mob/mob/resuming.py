@@ -6,7 +6,10 @@ behind (sessions that are no member's) is archived.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -39,6 +42,8 @@ from meerkat_mob.mob.state import MobState
 from meerkat_mob.sessions import SessionQuery
 from meerkat_mob.store.protocol import Store
 
+T = TypeVar("T")
+
 
 async def definition_of(store: Store, mob_id: str) -> MobDefinition:
     """The definition a mob has by now.
@@ -61,21 +66,40 @@ async def definition_of(store: Store, mob_id: str) -> MobDefinition:
 async def bring_back(context: MobContext) -> None:
     """Members with their sessions and inboxes, and what was going on. The facts are folded already.
 
-    A stopped mob comes back stopped. Raises ``StoreError`` when nothing can be kept.
+    A stopped mob comes back stopped. Members come back side by side, so that their commits share
+    the waits for the disk. Raises ``StoreError`` when nothing can be kept.
     """
-    back = [entry for entry in context.roster.list() if await _is_back(context, entry)]
+    entries = context.roster.list()
+    lives = await _side_by_side(_is_back(context, entry) for entry in entries)
+    back = [entry for entry, is_back in zip(entries, lives, strict=True) if is_back]
     for entry in back:
         context.network.enter(entry.member, entry.session_id)
     for entry in back:
         context.network.connect(entry)
     await _archive_orphans(context)
-    for entry in back:
-        spec = spec_of(entry)
-        held = context.journal.state is MobState.STOPPED
-        context.watch(entry)
-        await attach(context, entry.session_id, entry.runtime_mode, held=held)
-        if is_unfinished(entry) and (first := first_input(context.mob_id, spec)) is not None:
-            await kick_off(context, entry, first)
+    await _side_by_side(_begin(context, entry) for entry in back)
+
+
+async def _begin(context: MobContext, entry: RosterEntry) -> None:
+    """Its inbox goes on, and so does a first turn that was not taken to its end."""
+    held = context.journal.state is MobState.STOPPED
+    context.watch(entry)
+    await attach(context, entry.session_id, entry.runtime_mode, held=held)
+    first = first_input(context.mob_id, spec_of(entry))
+    if is_unfinished(entry) and first is not None:
+        await kick_off(context, entry, first)
+
+
+async def _side_by_side(works: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """All of them, in their order. The first fault ends the others, and is raised behind them."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def _is_back(context: MobContext, entry: RosterEntry) -> bool:
