@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import ToolUse
 from meerkat_mob.errors import LlmFailed, LlmUnreachable
 from meerkat_mob.llm import HttpLlm
@@ -206,3 +207,50 @@ async def test_a_tool_with_a_name_that_is_refused_is_called_by_its_own(
             )
             assert called == ("git.status" if "git.status" in tools else spelt_name("git.status"))
         await client.aclose()
+
+
+PARAMS: Mapping[DialectName, dict[str, Json]] = {
+    "anthropic": {"top_k": 5, "top_p": 0.5, "inference_geo": "eu", "service_tier": "auto"},
+    "chat": {"seed": 7, "frequency_penalty": 0.1, "presence_penalty": 0.2, "top_p": 0.5},
+    "gemini": {"generationConfig": {"topK": 5, "topP": 0.5, "seed": 7}},
+    "responses": {"top_p": 0.5, "reasoning": {"effort": "low"}, "truncation": "auto"},
+}
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_parameters_of_the_provider_s_own_are_sent_as_they_are(dialect: DialectName) -> None:
+    async with serving(saying(*events_in(dialect))) as server:
+        client = HttpLlm(server.address, dialect=dialect)
+        asked = msgspec.structs.replace(asking("hi"), provider_params=PARAMS[dialect])
+        await answer_of(client, asked)
+        await client.aclose()
+    (sent,) = server.asked
+    body = msgspec.json.decode(sent.body)
+    for name, value in PARAMS[dialect].items():
+        told = body[name]
+        assert told == value or value.items() <= told.items()  # type: ignore[union-attr]
+    assert "anthropic-beta" not in sent.headers
+
+
+async def test_betas_of_anthropic_s_are_a_header_of_the_call() -> None:
+    async with serving(saying(*events_in("anthropic"))) as server:
+        client = HttpLlm(server.address, dialect="anthropic")
+        betas: dict[str, Json] = {"betas": ["context-1m-2025-08-07", "files-api-2025-04-14"]}
+        for params in (betas, {}):
+            request = msgspec.structs.replace(asking("hi"), provider_params=params)
+            await answer_of(client, request)
+        await client.aclose()
+    first, second = server.asked
+    assert first.headers["anthropic-beta"] == "context-1m-2025-08-07,files-api-2025-04-14"
+    assert "betas" not in msgspec.json.decode(first.body)
+    assert "anthropic-beta" not in second.headers
+
+
+@pytest.mark.parametrize("betas", ["context-1m", ["a\r\nb"], ["a,b"], [1], {"a": 1}, True])
+async def test_betas_that_no_header_can_name_are_refused(betas: Json) -> None:
+    client = HttpLlm("http://127.0.0.1:1", dialect="anthropic")
+    request = msgspec.structs.replace(asking("hi"), provider_params={"betas": betas})
+    failed = await failure_of(client, request)
+    await client.aclose()
+    assert "betas is" in failed.detail
+    assert "give a list of names" in failed.hint

@@ -62,11 +62,17 @@ class NewDecoder(Protocol):
         ...
 
 
+def no_headers(_: LlmRequest) -> Mapping[str, str]:
+    """Those of every call are enough."""
+    return {}
+
+
 class Translation(msgspec.Struct, frozen=True):
-    """A request's body, and what reads the answer. No I/O."""
+    """A request's body, what reads the answer, and headers of this call alone. No I/O."""
 
     body: Callable[[LlmRequest], bytes]
     decoder: NewDecoder
+    headers: Callable[[LlmRequest], Mapping[str, str]] = no_headers
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ def _responses_translation() -> Translation:
 def _anthropic_translation() -> Translation:
     from meerkat_mob.llm import anthropic
 
-    return Translation(anthropic.request_body, anthropic.MessageDecoder)
+    return Translation(anthropic.request_body, anthropic.MessageDecoder, anthropic.request_headers)
 
 
 def _gemini_translation() -> Translation:

@@ -126,10 +126,11 @@ class HttpLlm:
     async def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent | Paused, None]:
         server = self._asked_for(request.model)
         decoder = self._translation.decoder(server, salt=str(len(request.messages)))
-        async with self._transport.ask(server, self._translation.body(request)) as reply:
+        body, headers = self._translation.body(request), self._translation.headers(request)
+        async with self._transport.ask(server, body, headers) as reply:
             if reply.content_type != "text/event-stream":
-                body = await reply.text(WHOLE_ANSWER)
-                for event in self._whole(decoder, reply.content_type, body):
+                told = await reply.text(WHOLE_ANSWER)
+                for event in self._whole(decoder, reply.content_type, told):
                     yield event
                 return
             sse = SseDecoder()

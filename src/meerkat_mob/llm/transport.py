@@ -42,6 +42,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "content-type": JSON,
     "user-agent": "meerkat-mob",
 }
+NO_HEADERS: Final[Mapping[str, str]] = {}
 KEPT_CONNECTIONS: Final = 20
 
 DRAIN_S: Final = 0.5
@@ -121,15 +122,17 @@ class HttpTransport:
         self._client: httpx2.AsyncClient | None = None
 
     @asynccontextmanager
-    async def ask(self, server: Server, body: bytes | None) -> AsyncGenerator[Reply, None]:
+    async def ask(
+        self, server: Server, body: bytes | None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Reply, None]:
         """Sends a JSON body to an endpoint of the server, or asks what is there with None.
 
-        The answer is let go behind the block.
+        ``headers`` are those of this call alone. The answer is let go behind the block.
         Raises ``LlmFailed`` for whatever is no answer with a good status.
         """
         now = asyncio.get_running_loop().time()
         limit = Limit(at=now + self._request_s, seconds=self._request_s)
-        response = await self._send(server, body, limit)
+        response = await self._send(server, body, headers, limit)
         reply = Reply(server, response, limit)
         try:
             if response.status_code != 200:
@@ -143,12 +146,14 @@ class HttpTransport:
         finally:
             await reply.aclose()
 
-    async def _send(self, server: Server, body: bytes | None, limit: Limit) -> httpx2.Response:
+    async def _send(
+        self, server: Server, body: bytes | None, headers: Mapping[str, str], limit: Limit
+    ) -> httpx2.Response:
         client = self._open()
         if body is None:
             request = client.build_request("GET", server.url, headers={"accept": JSON})
         else:
-            request = client.build_request("POST", server.url, content=body)
+            request = client.build_request("POST", server.url, content=body, headers=headers)
         try:
             async with asyncio.timeout_at(limit.at):
                 return await client.send(request, stream=True)

@@ -2,6 +2,6 @@
 
 from meerkat_mob.llm.anthropic.events import MessageDecoder
 from meerkat_mob.llm.anthropic.form import unsupported
-from meerkat_mob.llm.anthropic.request import request_body
+from meerkat_mob.llm.anthropic.request import request_body, request_headers
 
-__all__ = ("MessageDecoder", "request_body", "unsupported")
+__all__ = ("MessageDecoder", "request_body", "request_headers", "unsupported")

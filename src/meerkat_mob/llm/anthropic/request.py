@@ -34,6 +34,9 @@ OURS: Final = frozenset({"messages", "stream", "system"})
 """What ``provider_params`` may not set: the client depends on them."""
 WEB_SEARCH: Final = "web_search"
 """The one of ``provider_params`` that is a switch: true, or a table of the tool's options."""
+BETAS: Final = "betas"
+"""The one of them that is a header: what of the server's is to be tried out, as a list."""
+_BETA: Final = re.compile(r"[A-Za-z0-9._-]+")
 NO_TOOL: Final[Mapping[str, Json]] = {
     "name": "no_tool",
     "description": "There is nothing to call now.",
@@ -88,7 +91,7 @@ def request_body(request: LlmRequest) -> bytes:
         form = _form(request.output)
         if form is not None:  # else it is asked for in words, and held to here
             body["output_config"] = {"format": form}
-    params = {key: value for key, value in given.items() if key != WEB_SEARCH}
+    params = {key: value for key, value in given.items() if key not in {WEB_SEARCH, BETAS}}
     merged = merge_patch(body, params)
     if goes_on_without_thought(merged, request.messages):
         merged["thinking"] = {"type": "disabled"}
@@ -108,6 +111,18 @@ def request_body(request: LlmRequest) -> bytes:
     if "tools" not in merged and _USE in wire:
         merged |= {"tools": [NO_TOOL], "tool_choice": {"type": "none"}}
     return with_items(merged, "messages", wire)
+
+
+def request_headers(request: LlmRequest) -> Mapping[str, str]:
+    """The headers of one call. Raises ``LlmFailed`` for betas that no header can name."""
+    betas = request.provider_params.get(BETAS) or ()
+    given = betas if isinstance(betas, list | tuple) else (None,)
+    names = [one for one in given if isinstance(one, str) and _BETA.fullmatch(one)]
+    if len(names) != len(given):
+        raise _refused(
+            f"{BETAS} is {betas!r}", 'give a list of names, as ["context-1m-2025-08-07"]'
+        )
+    return {"anthropic-beta": ",".join(names)} if names else {}
 
 
 def has_forms(model: str) -> bool:
