@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from meerkat_mob.agent.extraction import Extraction
 from meerkat_mob.core.build_state import BudgetLimits
@@ -27,7 +29,7 @@ from meerkat_mob.core.run_context import NoSession
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.core.usage import Usage
 from meerkat_mob.errors import InvalidOutputSchema, StructuredOutputValidationFailed
-from meerkat_mob.llm import ScriptedLlm, call, fail, hang, say
+from meerkat_mob.llm import LlmDone, LlmEvent, LlmRequest, ScriptedLlm, call, fail, hang, say
 from meerkat_mob.testing.builders import a_tool_that_echoes
 from tests.agent.kit import Bench, a_bench, open_calls
 
@@ -266,3 +268,41 @@ async def test_an_interrupt_in_the_form_ends_the_run_as_everywhere() -> None:
 def test_a_schema_that_is_none_is_refused_when_the_agent_is_built() -> None:
     with pytest.raises(InvalidOutputSchema, match=r"output_schema\.type"):
         asked_for(ScriptedLlm([]), output=OutputSchema(schema={"type": "strin"}))
+
+
+# -- what a provider does not hold its model to ---------------------------------------------------
+
+
+class Lossy:
+    """A provider that takes a form and passes over a word of it."""
+
+    provider = "lossy"
+
+    def __init__(self, *answers: str) -> None:
+        self._llm = ScriptedLlm([*answers])
+
+    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+        """See ``LlmClient.stream``."""
+        async with aclosing(self._llm.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, LlmDone) and request.output is not None:
+                    yield msgspec.structs.replace(event, unsaid=("minLength at #/properties/city",))
+                else:
+                    yield event
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+async def test_what_its_provider_was_not_told_of_the_form_is_a_warning() -> None:
+    bench = a_bench(Lossy("It is warm.", GOOD), limits={"output": FORM, "output_attempts": 2})
+    result = await bench.agent.run("go")
+    assert result.structured_output == {"city": "Lima", "degrees": 20}
+    assert result.schema_warnings is not UNSET
+    (told,) = result.schema_warnings
+    assert told.startswith("minLength at #/properties/city: the provider did not hold its model")
+
+
+async def test_a_form_that_its_provider_keeps_has_no_warnings() -> None:
+    result = await asked_for(ScriptedLlm(["It is warm.", GOOD])).agent.run("go")
+    assert result.schema_warnings is UNSET

@@ -10,11 +10,12 @@ import pytest
 
 from meerkat_mob.core.jsonvalue import Json
 from meerkat_mob.core.messages import ToolUse
+from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.errors import LlmFailed, LlmUnreachable
 from meerkat_mob.llm import HttpLlm
 from meerkat_mob.llm.dialect import DialectName
 from meerkat_mob.llm.spelling import spelt_name
-from tests.llm.every_dialect import EVERY, HELLO, calling, events_in
+from tests.llm.every_dialect import EVERY, HELLO, calling, events_in, words_in
 from tests.llm.kit import answer_of, asking, calls_in, failure_of, text_in
 from tests.llm.loopback_server import (
     STREAM,
@@ -254,3 +255,27 @@ async def test_betas_that_no_header_can_name_are_refused(betas: Json) -> None:
     await client.aclose()
     assert "betas is" in failed.detail
     assert "give a list of names" in failed.hint
+
+
+ONCE: dict[str, Json] = {
+    "type": "object",
+    "properties": {"city": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+FORMED: Mapping[DialectName, str] = {"anthropic": "claude-sonnet-4-5", "responses": "gpt-5.2"}
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+async def test_the_end_says_what_of_the_form_its_provider_was_not_told(
+    dialect: DialectName,
+) -> None:
+    async with serving(saying(*words_in(dialect))) as server:
+        client = HttpLlm(server.address, dialect=dialect)
+        request = asking("hi", model=FORMED.get(dialect, "some-model"))
+        in_form = msgspec.structs.replace(request, output=OutputSchema(schema=ONCE, strict=True))
+        formed, free = [await answer_of(client, asked) for asked in (in_form, request)]
+        await client.aclose()
+    # a server of chat completions is anybody's: nobody knows what it does with a schema
+    known = () if dialect == "chat" else ("uniqueItems at #/properties/city",)
+    assert (formed.unsaid, free.unsaid) == (known, ())

@@ -66,6 +66,8 @@ class Model:
         self._written = Written()
         self.usage = usage
         """What all calls of the session consumed."""
+        self.unsaid: tuple[str, ...] = ()
+        """What of its form the provider of the last answer did not hold it to."""
 
     @property
     def name(self) -> str:
@@ -158,6 +160,7 @@ class Model:
             raise
         finally:
             budget.spend(self._size.consumed(heard.usage, around, heard.text))
+        self.unsaid = answer.unsaid
         return AssistantMessage(blocks=answer.blocks, stop_reason=answer.stop_reason)
 
     async def summarise(

@@ -233,7 +233,9 @@ class Agent:
             if isinstance(message, AssistantMessage) and text_of_message(message):
                 self._transcript.rewrite(place, place + 1, (with_text(message, text),))
                 break
-        return msgspec.structs.replace(result, text=text, structured_output=UNSET)
+        return msgspec.structs.replace(
+            result, text=text, structured_output=UNSET, schema_warnings=UNSET
+        )
 
     async def _fail(self, error: MeerkatError) -> None:
         """Tells its hooks, and then everybody, also when the hooks are interrupted."""

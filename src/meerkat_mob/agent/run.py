@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -45,6 +46,8 @@ from meerkat_mob.core.tools import ToolOutcome
 from meerkat_mob.core.transcript import Transcript
 from meerkat_mob.errors import CallbackPending, LlmFailed
 
+WARNING: Final = "{}: the provider did not hold its model to that; the answer was held to it here"
+
 
 class Run:
     """One run of an agent. ``phase`` says where it is; ``turns`` takes it through its phases."""
@@ -78,6 +81,7 @@ class Run:
         self._denied: Mapping[str, ToolOutcome] = {}
         self._stop_reason: StopReason = "end_turn"
         self._value: Json | UnsetType = UNSET
+        self._unsaid: tuple[str, ...] = ()
         self.phase = Phase.READY
 
     def note(self, event: Event) -> None:
@@ -109,6 +113,7 @@ class Run:
             turns=self._turns,
             tool_calls=self._calls,
             structured_output=self._value,
+            schema_warnings=tuple(map(WARNING.format, self._unsaid)) or UNSET,
         )
 
     # -- calling the model ---------------------------------------------------------------------
@@ -226,7 +231,7 @@ class Run:
             return event
         again = self._form.take(self._said)
         if again is None:
-            self._value = self._form.value
+            self._value, self._unsaid = self._form.value, self._model.unsaid
             return Event.VALIDATION_PASSED
         self._say(again)
         return Event.VALIDATION_FAILED

@@ -37,11 +37,15 @@ from meerkat_mob.llm.client import (
 
 
 class Assembled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A whole answer; ``usage`` is None when the provider did not say."""
+    """A whole answer; ``usage`` is None when the provider did not say.
+
+    ``unsaid`` is what of its form the provider did not hold it to (``LlmDone``).
+    """
 
     blocks: tuple[AssistantBlock, ...]
     stop_reason: StopReason
     usage: Usage | None
+    unsaid: tuple[str, ...] = ()
 
 
 class _Text(msgspec.Struct, gc=False):
@@ -134,7 +138,10 @@ class Assembler:
             raise self._done.error
         blocks = [b for b in map(self._block, self._blocks) if b is not None]
         return Assembled(
-            blocks=tuple(blocks), stop_reason=self._done.stop_reason or "end_turn", usage=self.usage
+            blocks=tuple(blocks),
+            stop_reason=self._done.stop_reason or "end_turn",
+            usage=self.usage,
+            unsaid=self._done.unsaid,
         )
 
     def _text(self, delta: str, meta: ProviderMeta | UnsetType) -> None:

@@ -100,10 +100,15 @@ class LlmUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LlmDone(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of the stream: a stop reason, or the error that ended it."""
+    """The end of the stream: a stop reason, or the error that ended it.
+
+    ``unsaid`` is what of the form of the answer its provider could not hold the model to, each as
+    the word of the schema and its place.
+    """
 
     stop_reason: StopReason | None = None
     error: LlmFailed | None = None
+    unsaid: tuple[str, ...] = ()
 
 
 LlmEvent: TypeAlias = (

@@ -5,7 +5,7 @@ A dialect is a row of ``dialects.DIALECTS`` and two functions without I/O; one c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -67,12 +67,21 @@ def no_headers(_: LlmRequest) -> Mapping[str, str]:
     return {}
 
 
+def all_said(_: LlmRequest) -> Iterable[str]:
+    """Nobody knows of anything that is lost."""
+    return ()
+
+
 class Translation(msgspec.Struct, frozen=True):
-    """A request's body, what reads the answer, and headers of this call alone. No I/O."""
+    """A request's body, what reads the answer, and headers of this call alone. No I/O.
+
+    ``unsaid`` tells what of the form of the answer is lost on the way (``LlmDone``).
+    """
 
     body: Callable[[LlmRequest], bytes]
     decoder: NewDecoder
     headers: Callable[[LlmRequest], Mapping[str, str]] = no_headers
+    unsaid: Callable[[LlmRequest], Iterable[str]] = all_said
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,19 +35,24 @@ def _chat_translation() -> Translation:
 def _responses_translation() -> Translation:
     from meerkat_mob.llm import responses
 
-    return Translation(responses.request_body, responses.ResponseDecoder)
+    return Translation(responses.request_body, responses.ResponseDecoder, unsaid=responses.unsaid)
 
 
 def _anthropic_translation() -> Translation:
     from meerkat_mob.llm import anthropic
 
-    return Translation(anthropic.request_body, anthropic.MessageDecoder, anthropic.request_headers)
+    return Translation(
+        anthropic.request_body,
+        anthropic.MessageDecoder,
+        headers=anthropic.request_headers,
+        unsaid=anthropic.unsaid,
+    )
 
 
 def _gemini_translation() -> Translation:
     from meerkat_mob.llm import gemini
 
-    return Translation(gemini.request_body, gemini.ContentDecoder)
+    return Translation(gemini.request_body, gemini.ContentDecoder, unsaid=gemini.unsaid)
 
 
 _ALL: Final = (

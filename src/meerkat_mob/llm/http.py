@@ -103,13 +103,19 @@ class HttpLlm:
                             usage = event.usage if spent is None else spent + event.usage
                             yield LlmUsage(usage=usage)
                         else:
-                            yield truly(event, names) if names else event
+                            yield self._told(truly(event, names) if names else event, request)
                 if paused is None:
                     return
                 request, spent = _behind(request, paused), usage
             yield LlmDone(stop_reason="max_tokens")
         except LlmFailed as error:
             yield LlmDone(error=error)
+
+    def _told(self, event: LlmEvent, request: LlmRequest) -> LlmEvent:
+        """An end says what of the form was lost on the way there."""
+        if not isinstance(event, LlmDone) or request.output is None:
+            return event
+        return msgspec.structs.replace(event, unsaid=tuple(self._translation.unsaid(request)))
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the server says it has, sorted. Raises ``LlmFailed``."""

@@ -56,11 +56,12 @@ class _Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int | None
 
 
-class _Done(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class _Done(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """An ``LlmDone``, whose error is an exception and no data."""
 
     stop_reason: StopReason | None
     error: _Failure | None
+    unsaid: tuple[str, ...] = ()
 
 
 def spoken_of(event: LlmEvent) -> Spoken:
@@ -68,7 +69,9 @@ def spoken_of(event: LlmEvent) -> Spoken:
     if not isinstance(event, LlmDone):
         return _NAMES[type(event)], msgspec.to_builtins(event)
     error = None if event.error is None else _facts(event.error)
-    return DONE, msgspec.to_builtins(_Done(stop_reason=event.stop_reason, error=error))
+    return DONE, msgspec.to_builtins(
+        _Done(stop_reason=event.stop_reason, error=error, unsaid=event.unsaid)
+    )
 
 
 def event_of(spoken: Spoken) -> LlmEvent:
@@ -77,7 +80,7 @@ def event_of(spoken: Spoken) -> LlmEvent:
     if name == DONE:
         done = _exact(_Done, spoken)
         error = None if done.error is None else _failed(done.error)
-        return LlmDone(stop_reason=done.stop_reason, error=error)
+        return LlmDone(stop_reason=done.stop_reason, error=error, unsaid=done.unsaid)
     if name not in _KINDS:
         raise ValueError(f"there is no event {name!r}")
     return _exact(_KINDS[name], spoken)

@@ -2,6 +2,6 @@
 
 from meerkat_mob.llm.anthropic.events import MessageDecoder
 from meerkat_mob.llm.anthropic.form import unsupported
-from meerkat_mob.llm.anthropic.request import request_body, request_headers
+from meerkat_mob.llm.anthropic.request import request_body, request_headers, unsaid
 
-__all__ = ("MessageDecoder", "request_body", "request_headers", "unsupported")
+__all__ = ("MessageDecoder", "request_body", "request_headers", "unsaid", "unsupported")

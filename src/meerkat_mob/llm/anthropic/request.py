@@ -125,6 +125,14 @@ def request_headers(request: LlmRequest) -> Mapping[str, str]:
     return {"anthropic-beta": ",".join(names)} if names else {}
 
 
+def unsaid(request: LlmRequest) -> Iterable[str]:
+    """What of the form of the answer the model is not held to."""
+    if request.output is None or not has_forms(request.model):
+        return ()
+    schema = with_root(request.output.schema)
+    return unsupported(schema) if is_sayable(schema) else ("all of it at #",)
+
+
 def has_forms(model: str) -> bool:
     """Whether a model can be held to a schema, as far as its name tells: those from 4.5 on."""
     version = _version(model)

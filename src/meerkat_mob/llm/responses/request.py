@@ -120,5 +120,11 @@ def _form(output: OutputSchema) -> Json:
     return {"type": "json_schema", "name": name or "answer", "schema": schema, "strict": strict}
 
 
+def unsaid(request: LlmRequest) -> Iterable[str]:
+    """What of the form of the answer the model is not held to."""
+    output = request.output
+    return () if output is None or not output.strict else map(str, unsupported(output.schema))
+
+
 def _refused(detail: str, hint: str) -> LlmFailed:
     return LlmFailed(provider="openai", reason="provider_error", detail=detail, hint=hint)
