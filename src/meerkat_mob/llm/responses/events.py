@@ -143,10 +143,11 @@ class ResponseDecoder:
     def _text(self, place: Place, text: str) -> Iterator[LlmEvent]:
         if not text:
             return
-        if self._speaking not in {None, place}:  # two messages would run into one
-            yield LlmTextDelta(delta="\n\n")
-        self._streamed.add(place)
-        self._speaking = place
+        if place != self._speaking:
+            if self._speaking is not None:  # two messages would run into one
+                yield LlmTextDelta(delta="\n\n")
+            self._streamed.add(place)
+            self._speaking = place
         yield LlmTextDelta(delta=text)
 
     def _apart(self, events: Iterator[LlmEvent]) -> Iterator[LlmEvent]:
