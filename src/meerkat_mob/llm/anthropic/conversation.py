@@ -188,7 +188,7 @@ def _answer(message: AssistantMessage | AssistantFlat) -> Iterator[Block]:
     if isinstance(message, AssistantMessage):
         left_out = _left_out(message)
         for block in message.blocks:
-            if block not in left_out:
+            if not left_out or block not in left_out:
                 yield from _block(block)
         return
     yield from _texts(message.content)
@@ -201,17 +201,23 @@ def _left_out(message: AssistantMessage) -> Sequence[AssistantBlock]:
     The server would refuse it for ever, like what is no part at all. An answer that stopped for
     other tools is not over: it carries these out when it gets the results of those.
     """
+    of_server = [
+        (block, block.data.meta.block)
+        for block in message.blocks
+        if isinstance(block, Reasoning) and isinstance(block.data.meta, AnthropicServerMeta)
+    ]
+    if not of_server:
+        return ()
     asked: list[tuple[AssistantBlock, str]] = []
     answered, broken = set[str](), list[AssistantBlock]()
-    for block in message.blocks:
-        if isinstance(block, Reasoning) and isinstance(block.data.meta, AnthropicServerMeta):
-            try:
-                head = _heads.decode(block.data.meta.block)
-            except msgspec.DecodeError:
-                broken.append(block)
-            else:
-                asked += [(block, head.id)] if head.id else []
-                answered.add(head.tool_use_id)
+    for block, raw in of_server:
+        try:
+            head = _heads.decode(raw)
+        except msgspec.DecodeError:
+            broken.append(block)
+        else:
+            asked += [(block, head.id)] if head.id else []
+            answered.add(head.tool_use_id)
     if message.stop_reason != "tool_use":
         broken += [block for block, name in asked if name not in answered]
     return broken
@@ -219,12 +225,12 @@ def _left_out(message: AssistantMessage) -> Sequence[AssistantBlock]:
 
 def _block(block: AssistantBlock) -> Iterable[Block]:
     match block:
-        case Reasoning(data=data):
-            return _thought(data)
         case AssistantText(data=data):
             return _texts(data.text)
         case ToolUse(data=use):
             return (_use(use),)
+        case Reasoning(data=data):
+            return _thought(data)
 
 
 def _thought(data: TextData) -> Iterable[Block]:

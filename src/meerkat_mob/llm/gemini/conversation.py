@@ -127,11 +127,12 @@ def contents_of(
                         before = (place, len(found))
                     found.append(Said(role="model", parts=answer))
                     tools.clear()
-                tools.update((use.id, spelt_name(use.name)) for use in tool_uses(message))
+                calls = [p.function_call for p in answer if p.function_call is not UNSET]
+                tools.update((call.id, call.name) for call in calls)
             case ToolResults():
                 for result in message.results:
-                    part, shown = _result(result, tools, blobs)
-                    results.append(part)
+                    given, shown = _result(result, tools, blobs)
+                    results.append(given)
                     said += shown
             case UserMessage():
                 said += _shown(message.content, blobs)
@@ -165,16 +166,16 @@ def _answer(message: AssistantMessage | AssistantFlat) -> Iterator[Part]:
 
 def _block(block: AssistantBlock) -> Iterable[Part]:
     match block:
-        case Reasoning(data=TextData(text=text, meta=GeminiMeta(thought_signature=signature))):
-            return (Part(text=text, thought=True, thought_signature=signature),)
-        case Reasoning():
-            return ()
         case AssistantText(data=TextData(text=text, meta=GeminiMeta(thought_signature=signature))):
             return (Part(text=text, thought_signature=signature),)
         case AssistantText(data=data):
             return _texts(data.text)
         case ToolUse(data=use):
             return (_call(use),)
+        case Reasoning(data=TextData(text=text, meta=GeminiMeta(thought_signature=signature))):
+            return (Part(text=text, thought=True, thought_signature=signature),)
+        case Reasoning():
+            return ()
 
 
 def _call(use: ToolUseData) -> Part:
@@ -193,13 +194,16 @@ def _result(
 
     A call that is not there any more has no name: the summary that stands for it has none either.
     """
-    call = result.tool_use_id
-    text = text_of(result.content)
+    call, content = result.tool_use_id, result.content
+    text = text_of(content)
     told = Told(error=text) if result.is_error else Told(output=text)
-    response = Response(id=call, name=tools.get(call, "tool"), response=told)
-    images = [part for part in _shown(result.content, blobs) if part.inline_data is not UNSET]
-    shown = [Part(text=f"[images in the result of {call}]"), *images] if images else []
-    return Part(function_response=response), shown
+    response = Part(
+        function_response=Response(id=call, name=tools.get(call, "tool"), response=told)
+    )
+    if isinstance(content, str):
+        return response, []
+    images = [part for part in _shown(content, blobs) if part.inline_data is not UNSET]
+    return response, [Part(text=f"[images in the result of {call}]"), *images] if images else []
 
 
 def _shown(content: Content, blobs: Mapping[str, Blob]) -> list[Part]:
