@@ -279,3 +279,25 @@ async def test_the_end_says_what_of_the_form_its_provider_was_not_told(
     # a server of chat completions is anybody's: nobody knows what it does with a schema
     known = () if dialect == "chat" else ("uniqueItems at #/properties/city",)
     assert (formed.unsaid, free.unsaid) == (known, ())
+
+
+@pytest.mark.parametrize("dialect", sorted({*EVERY} - {"chat"}))
+async def test_a_form_that_must_be_said_in_full_is_refused_before_anybody_is_asked(
+    dialect: DialectName,
+) -> None:
+    async with serving(saying(*words_in(dialect))) as server:
+        client = HttpLlm(server.address, dialect=dialect)
+        request = asking("hi", model=FORMED.get(dialect, "some-model"))
+        strictly = [
+            msgspec.structs.replace(
+                request, output=OutputSchema(schema=schema, strict=True, compat="strict")
+            )
+            for schema in (ONCE, {**ONCE, "properties": {"city": {"type": "string"}}})
+        ]
+        refused = await failure_of(client, strictly[0])
+        asked_before = len(server.asked)
+        await answer_of(client, strictly[1])
+        await client.aclose()
+    assert "cannot say uniqueItems at #/properties/city" in refused.detail
+    assert "set its compat to lossy" in refused.hint
+    assert (asked_before, len(server.asked)) == (0, 1)

@@ -65,6 +65,26 @@ async def test_what_it_took_is_what_the_browser_counted(model: Any, client: LlmC
     assert answer.usage == Usage(input_tokens=5, output_tokens=4)
 
 
+async def test_the_first_words_of_a_conversation_are_counted_too(
+    model: Any, client: LlmClient
+) -> None:
+    answer = await answer_of(client, asking("What now"))
+    assert answer.usage == Usage(input_tokens=2, output_tokens=4)
+
+
+@pytest.mark.parametrize(
+    "measure", ["undefined", "async () => undefined", "async () => { throw Error(); }"]
+)
+async def test_who_cannot_count_answers_all_the_same(
+    model: Any, client: LlmClient, measure: str
+) -> None:
+    from pyodide.code import run_js
+
+    run_js(f"LanguageModel.prototype.measureContextUsage = {measure}")
+    answer = await answer_of(client, asking("What now"))
+    assert (text_in(answer), answer.usage) == ("You said: What now", None)
+
+
 async def test_a_browser_with_the_older_names_counts_too(model: Any, client: LlmClient) -> None:
     from pyodide.code import run_js
 

@@ -88,6 +88,27 @@ def test_its_download_is_seen(with_model: Callable[[str], Page]) -> None:
     assert {share for _, share in told} == {0, 0.5, 1}
 
 
+def test_stop_is_heard_while_it_is_downloaded(with_model: Callable[[str], Page]) -> None:
+    page = with_model("""
+      LanguageModel.state = "downloadable";
+      LanguageModel.slow = new Promise((done) => { self.arrives = done; });
+    """)
+    choose(page)
+    page.click("#run")
+    expect(page.locator("#outcome-title")).to_have_text(DOWNLOADING)
+    page.wait_for_function("LanguageModel.state === 'available'")
+    page.click("#stop")
+    outcome = page.locator("#outcome")
+    expect(outcome).to_have_class(re.compile("stopped"))
+    page.evaluate("arrives()")
+    page.wait_for_function("LanguageModel.alive === 1")
+    page.evaluate("new Promise((done) => setTimeout(done))")
+    expect(outcome).to_have_class(re.compile("stopped"))
+    assert page.evaluate("LanguageModel.asked.length") == 0
+    page.click("#run")
+    expect(outcome).to_have_class(re.compile("answered"), timeout=SOON_MS)
+
+
 def test_stop_ends_its_thinking(with_model: Callable[[str], Page]) -> None:
     page = with_model("LanguageModel.hanging = true;")
     choose(page)

@@ -248,8 +248,12 @@ async function run(event) {
   now.task = task;
   byId("findings").querySelector(".error")?.remove();
   const chosen = voice();
-  await asking(now.team.lead, task, async () => {
-    if (chosen.kind === "built-in") await own.ready(loading).then(() => outcome("running", "Getting ready…"));
+  await asking(now.team.lead, task, async (isNow) => {
+    if (chosen.kind === "built-in") {
+      await own.ready((share) => isNow() && loading(share));
+      if (!isNow()) return null;
+      outcome("running", "Getting ready…");
+    }
     if (!now.mob?.fresh || JSON.stringify(now.mob.voice) !== JSON.stringify(chosen)) await open(chosen);
     return () => call("team/start", { task });
   });
@@ -279,7 +283,7 @@ async function asking(member, text, prepare) {
     figures();
   }
   try {
-    const ask = await prepare();
+    const ask = await prepare(isNow);
     if (!joins && !isNow()) return; // it was stopped before it began
     now.mob.fresh = false;
     if (!joins) now.began = performance.now() - now.spent;
@@ -320,7 +324,7 @@ function stopped() {
 
 const TITLES = {
   PROVIDER_UNREACHABLE: "The model server could not be reached",
-  PROVIDER_ERROR: "The model server did not answer as hoped",
+  PROVIDER_ERROR: "The model did not answer as hoped",
   PROVIDER_KEY_MISSING: "The model server wants a key",
   CAPABILITY_UNAVAILABLE: "This is not possible in a browser tab",
   SKILL_MISSING: "A skill of this team is missing",

@@ -93,6 +93,7 @@ class HttpLlm:
         """
         names, spent, usage = respelt(request.tools), None, None
         try:
+            unsaid = self._unsaid(request)
             for _ in range(PARTS):
                 paused: Paused | None = None
                 async with aclosing(self._events(request)) as events:
@@ -103,7 +104,7 @@ class HttpLlm:
                             usage = event.usage if spent is None else spent + event.usage
                             yield LlmUsage(usage=usage)
                         else:
-                            yield self._told(truly(event, names) if names else event, request)
+                            yield _told(truly(event, names) if names else event, unsaid)
                 if paused is None:
                     return
                 request, spent = _behind(request, paused), usage
@@ -111,11 +112,22 @@ class HttpLlm:
         except LlmFailed as error:
             yield LlmDone(error=error)
 
-    def _told(self, event: LlmEvent, request: LlmRequest) -> LlmEvent:
-        """An end says what of the form was lost on the way there."""
-        if not isinstance(event, LlmDone) or request.output is None:
-            return event
-        return msgspec.structs.replace(event, unsaid=tuple(self._translation.unsaid(request)))
+    def _unsaid(self, request: LlmRequest) -> tuple[str, ...]:
+        """What of the form of the answer is lost on the server.
+
+        Raises ``LlmFailed`` when that is anything, and the form's ``compat`` is strict.
+        """
+        if request.output is None:
+            return ()
+        lost = tuple(self._translation.unsaid(request))
+        if lost and request.output.compat == "strict":
+            raise LlmFailed(
+                provider=self._provider,
+                reason="provider_error",
+                detail=f"the form of the answer cannot say {', '.join(lost)}",
+                hint="leave it out of the schema, or set its compat to lossy",
+            )
+        return lost
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the server says it has, sorted. Raises ``LlmFailed``."""
@@ -192,6 +204,13 @@ class HttpLlm:
     async def aclose(self) -> None:
         """See ``LlmClient.aclose``."""
         await self._transport.aclose()
+
+
+def _told(event: LlmEvent, unsaid: tuple[str, ...]) -> LlmEvent:
+    """The end says what of the form was lost."""
+    if unsaid and isinstance(event, LlmDone):
+        return msgspec.structs.replace(event, unsaid=unsaid)
+    return event
 
 
 def _behind(request: LlmRequest, paused: Paused) -> LlmRequest:

@@ -129,7 +129,10 @@ class Realm:
         return tuple(self._mobs[k] for k in sorted(self._mobs))
 
     async def aclose(self) -> None:
-        """Ends every run, keeps what they did, then frees everything. Idempotent."""
+        """Ends every run and frees everything. Idempotent.
+
+        A realm in a folder leaves its runs as they are: the next one goes on with them.
+        """
         for mob in self.mobs():
             await mob.shutdown()
         await self.service.runtime_adapter().aclose()

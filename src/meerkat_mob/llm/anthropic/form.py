@@ -9,36 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from meerkat_mob.core.jsonvalue import Json
+from meerkat_mob.llm.schema_limits import RARELY_SAID, inner_schemas, lost_words
 
-UNSAID: Final = frozenset(
-    {
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minLength",
-        "maxLength",
-        "maxItems",
-        "uniqueItems",
-        "contains",
-        "minContains",
-        "maxContains",
-        "minProperties",
-        "maxProperties",
-        "patternProperties",
-        "propertyNames",
-        "dependentRequired",
-        "dependentSchemas",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "prefixItems",
-        "not",
-        "if",
-        "then",
-        "else",
-    }
-)
+UNSAID: Final = RARELY_SAID | {
+    "minimum",
+    "maximum",
+    "maxItems",
+    "prefixItems",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+}
 """Words that are refused."""
 FORMATS: Final = frozenset(
     {
@@ -68,14 +48,9 @@ def is_sayable(schema: Mapping[str, Json]) -> bool:
     return not any(map(_takes_any_keys, _schemas(schema))) and not _is_within_itself(schema)
 
 
-def unsupported(schema: Mapping[str, Json], place: str = "#") -> Iterator[str]:
+def unsupported(schema: Mapping[str, Json]) -> Iterator[str]:
     """What of a schema cannot be said, each as the word and its place."""
-    for word, value in schema.items():
-        if _is_unsaid(word, value):
-            yield f"{word} at {place}"
-        else:
-            for step, inner in _inner(word, value):
-                yield from unsupported(inner, f"{place}/{step}")
+    return lost_words(schema, _is_unsaid)
 
 
 def lowered(schema: Mapping[str, Json]) -> dict[str, Json]:
@@ -112,23 +87,13 @@ def _is_unsaid(word: str, value: Json) -> bool:
             return word in UNSAID
 
 
-def _inner(word: str, value: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
-    """The schemas inside, with the way to them."""
-    if word in _MAPS and isinstance(value, Mapping):
-        found: list[tuple[str, Json]] = [(f"{word}/{name}", one) for name, one in value.items()]
-    elif word in _LISTS and isinstance(value, list | tuple):
-        found = [(f"{word}/{n}", one) for n, one in enumerate(value)]
-    else:
-        found = [(word, value)] if word == "items" else []
-    yield from ((step, one) for step, one in found if isinstance(one, Mapping))
-
-
 def _schemas(schema: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
-    """The schema and all inside it."""
+    """The schema and all inside it that can be said."""
     yield schema
     for word, value in schema.items():
-        for _, inner in _inner(word, value):
-            yield from _schemas(inner)
+        if not _is_unsaid(word, value):
+            for _, inner in inner_schemas(word, value):
+                yield from _schemas(inner)
 
 
 def _takes_any_keys(schema: Mapping[str, Json]) -> bool:

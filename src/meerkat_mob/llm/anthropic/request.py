@@ -59,8 +59,7 @@ _NO_TEMPERATURE: Final = (4, 7)
 def request_body(request: LlmRequest) -> bytes:
     """The JSON body of one call, ``provider_params`` merged in (RFC 7396).
 
-    Raises ``LlmFailed`` when the params take what is not theirs or leave no room to answer, and for
-    an output schema with ``compat`` strict that cannot be said in full.
+    Raises ``LlmFailed`` when the params take what is not theirs or leave no room to answer.
     """
     given = request.provider_params
     if taken := OURS & given.keys():
@@ -200,12 +199,6 @@ def _web_search(switch: Json) -> Iterable[Json]:
 
 def _form(output: OutputSchema) -> Json:
     schema = with_root(output.schema)
-    lost = [*unsupported(schema)] if output.compat == "strict" else []
-    if lost:
-        raise _refused(
-            f"the form of the answer cannot say {', '.join(lost)}",
-            "leave it out of the schema, or set its compat to lossy",
-        )
     return {"type": "json_schema", "schema": lowered(schema)} if is_sayable(schema) else None
 
 

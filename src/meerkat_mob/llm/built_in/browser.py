@@ -72,7 +72,13 @@ async def _read_so_far(session: Any, text: str) -> float | None:
     """Tokens that the model has read when it begins to answer; None when nobody counts them."""
     measure = _either(session, "measureContextUsage", "measureInputUsage")
     used = _either(session, "contextUsage", "inputUsage")
-    return None if measure is None or used is None else used + await measure(text)
+    if measure is None or used is None:
+        return None
+    try:
+        asked = await measure(text)
+    except JsException:  # who cannot count may answer all the same
+        return None
+    return used + asked if isinstance(asked, int | float) else None
 
 
 def _usage(before: float | None, session: Any) -> Usage | None:
@@ -84,7 +90,8 @@ def _usage(before: float | None, session: Any) -> Usage | None:
 
 def _either(session: Any, name: str, older: str) -> Any:
     """What the standard has renamed, and browsers still have by one name or the other."""
-    return getattr(session, name, None) or getattr(session, older, None)
+    found = getattr(session, name, None)
+    return getattr(session, older, None) if found is None else found
 
 
 def _told(fault: JsException) -> Fault:

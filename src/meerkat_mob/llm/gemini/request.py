@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final
 
 from meerkat_mob.core.jsonvalue import Json
-from meerkat_mob.core.output_schema import OutputSchema
 from meerkat_mob.core.tools import ToolDef
 from meerkat_mob.errors import LlmFailed
 from meerkat_mob.llm.client import LlmRequest
@@ -29,8 +28,7 @@ SEARCHES: Final = ("google_search", "web_search")
 def request_body(request: LlmRequest) -> bytes:
     """The JSON body of one call, ``provider_params`` merged in (RFC 7396).
 
-    Raises ``LlmFailed`` when the params take what is not theirs, and for an output schema with
-    ``compat`` strict that cannot be said in full.
+    Raises ``LlmFailed`` when the params take what is not theirs.
     """
     given = request.provider_params
     if taken := OURS & given.keys():
@@ -63,23 +61,13 @@ def unsaid(request: LlmRequest) -> Iterable[str]:
     return () if request.output is None else unsupported(request.output.schema)
 
 
-def _form(output: OutputSchema) -> Json:
-    lost = [*unsupported(output.schema)] if output.compat == "strict" else []
-    if lost:
-        raise _refused(
-            f"the form of the answer cannot say {', '.join(lost)}",
-            "leave it out of the schema, or set its compat to lossy",
-        )
-    return output.schema
-
-
 def _config(request: LlmRequest) -> Json:
     config: dict[str, Json] = {"maxOutputTokens": request.max_tokens}
     if request.temperature is not None:
         config["temperature"] = request.temperature
     if request.output is not None:
         config["responseMimeType"] = "application/json"
-        config["responseJsonSchema"] = _form(request.output)
+        config["responseJsonSchema"] = request.output.schema
     return config
 
 

@@ -106,12 +106,6 @@ def _form(output: OutputSchema) -> Json:
     """A schema that cannot be held to in full goes along all the same, for the model to read."""
     schema, strict = with_root(output.schema), False
     if output.strict:
-        lost = unsupported(output.schema)
-        if lost and output.compat == "strict":
-            raise _refused(
-                f"the strict form of the output schema cannot say {', '.join(map(str, lost))}",
-                "leave it out of the schema, or set its compat to lossy",
-            )
         lowered = strict_form(output.schema)
         if lowered is not None:
             schema, strict = lowered, True

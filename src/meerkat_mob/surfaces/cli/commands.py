@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 import meerkat_mob
 from meerkat_mob.surfaces.cli import exit_codes
-from meerkat_mob.surfaces.cli.ending import ended, until_stopped
+from meerkat_mob.surfaces.cli.ending import ended, to_resume, until_stopped
 from meerkat_mob.surfaces.cli.mob_commands import events, ps, resume, status
 from meerkat_mob.surfaces.cli.model_commands import doctor, models, models_file
 from meerkat_mob.surfaces.cli.proxy_command import proxy
@@ -175,7 +174,7 @@ def run(
     def play(streams: Streams) -> int:
         from meerkat_mob.surfaces.cli.run import run as play_out
 
-        goes_on = "" if realm is None else f"meerkat-mob resume {shlex.quote(str(realm))}"
+        goes_on = "" if realm is None else to_resume(realm)
         work = play_out(options, streams)
         return until_stopped(work, streams, as_json=as_json, goes_on=goes_on)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meerkat_mob.errors import RunCancelled
@@ -77,6 +79,11 @@ def until_stopped(
     except (KeyboardInterrupt, asyncio.CancelledError):
         return interrupted(streams, code, as_json=as_json, goes_on=goes_on)
     return exit_codes.OK
+
+
+def to_resume(realm: Path) -> str:
+    """The command with which the work in a realm goes on."""
+    return f"meerkat-mob resume {shlex.quote(str(realm))}"
 
 
 def interrupted(streams: Streams, exit_code: int, *, as_json: bool, goes_on: str = "") -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from meerkat_mob.surfaces.cli.ending import ended, until_stopped
+from meerkat_mob.surfaces.cli.ending import ended, to_resume, until_stopped
 from meerkat_mob.surfaces.cli.model_commands import models_file
 from meerkat_mob.surfaces.cli.session_commands import realm_argument
 
@@ -178,8 +177,7 @@ def resume(
     def bring_back(streams: Streams) -> int:
         from meerkat_mob.surfaces.cli.resume import resume as go_on
 
-        again = f"meerkat-mob resume {shlex.quote(str(options.realm))}"
-        work = go_on(options, streams)
+        work, again = go_on(options, streams), to_resume(options.realm)
         return until_stopped(work, streams, as_json=as_json, goes_on=again)
 
     return ended(bring_back, as_json=as_json, debug=debug)
