@@ -274,6 +274,60 @@ async def test_a_life_that_ends_in_good_order_leaves_its_run_to_the_next_one() -
     assert (kinds.count("run_ended"), kinds.count("inputs_put_back")) == (1, 5)
 
 
+async def test_a_run_that_was_cancelled_before_the_end_stays_cancelled() -> None:
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0)
+    await process.work()
+    _, end = await process.adapter.accept_input_with_completion(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    interrupting = asyncio.create_task(process.adapter.interrupt_current_run(SESSION))
+    await asyncio.sleep(0)
+    await ended(process)
+    await interrupting
+    process = await a_process(play, store, 1)
+    record = process.adapter.input_state(SESSION, "in-1")
+    await ended(process)
+    assert end is not None
+    assert isinstance(end.result(), Abandoned)
+    assert record is not None
+    assert isinstance(record.outcome, Abandoned)
+
+
+async def test_who_is_told_that_it_ended_for_good_is_not_told_otherwise() -> None:
+    """A run that does not end when it is cancelled, and a process that ends meanwhile."""
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def linger(_: ToolCall) -> ToolOutcome:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gate.wait()
+        raise AssertionError("it was cancelled")
+
+    store, play = MemoryStore(clock=a_clock()), Play()
+    process = await a_process(play, store, 0, a_tool("linger", linger))
+    await process.work()
+    accept = process.adapter.accept_input_with_completion
+    _, running = await accept(SESSION, a_prompt("x", "in-1"))
+    await settle()
+    play.go_on(call("linger"))
+    await began.wait()
+    _, waiting = await accept(SESSION, a_prompt("y", "in-2"))
+    leaving = asyncio.create_task(process.adapter.unregister_session(SESSION, reason="retired"))
+    await settle()
+    closing = asyncio.create_task(ended(process))
+    await settle()
+    gate.set()
+    await asyncio.gather(leaving, closing)
+    facts = [fact.kind for fact in await store.read("session:" + SESSION)]
+    assert running is not None
+    assert waiting is not None
+    assert isinstance(running.result(), Abandoned)
+    assert waiting.result() == RuntimeTerminated(reason="retired")
+    assert "inputs_put_back" not in facts
+
+
 async def test_an_end_that_cannot_be_noted_is_an_attempt_and_loses_nothing() -> None:
     store, play = MemoryStore(clock=a_clock()), Play()
     process = await a_process(play, store, 0)

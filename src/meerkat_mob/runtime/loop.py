@@ -112,10 +112,11 @@ class RunLoop:
     async def stop(self, *, unfinished: bool = False) -> None:
         """Cancels the run that is going on, and waits until the loop is over.
 
-        ``unfinished``: what the run did is not ended but left, if anything outlives the process.
+        ``unfinished``: the run is not ended but left, if anything outlives the process, and unless
+        somebody has cancelled it before.
         """
         self.cut_rest_short()
-        if unfinished and self._desk is not None:
+        if unfinished and self._desk is not None and not self._desk.is_cut_off:
             self._desk.is_left = self._log.lasts
         running = self._task
         if running is not None and running is not asyncio.current_task():

@@ -264,8 +264,9 @@ class SessionRuntime:
         The run that goes on is cancelled, and its inputs end with it; ``unfinished`` leaves it to
         the next process, too.
         """
-        waits = unfinished and self._log.lasts
-        self._loop.farewell = RuntimeTerminated(reason=reason, waits=waits)
+        if not self.standing.has_ended:
+            waits = unfinished and self._log.lasts
+            self._loop.farewell = RuntimeTerminated(reason=reason, waits=waits)
         self.standing.go(RuntimeState.DESTROYED)
         async with self._going():
             await self._loop.stop(unfinished=unfinished)
